@@ -1,0 +1,1 @@
+"""What gputop does to the machine: signals and hooks."""

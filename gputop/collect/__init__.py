@@ -1,0 +1,1 @@
+"""The collector process: reads the driver and the host, and writes records."""

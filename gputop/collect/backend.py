@@ -1,0 +1,97 @@
+"""What the collector's loop asks of a machine: the real one through NVML, or a simulated one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gputop.model.frame import (
+    DeviceInfo,
+    DeviceReading,
+    DeviceUse,
+    DriverInfo,
+    Event,
+    HostInfo,
+    HostReading,
+    Process,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One round of reading."""
+
+    number: int
+    boottime_s: float
+    """CLOCK_BOOTTIME at which it began, in seconds."""
+    utc_s: float
+    interval_s: float
+    slow: bool = False
+    """True when the slow tier is asked for, whatever its own rhythm says."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """What the devices have said so far: everything a frame or hello takes from the driver."""
+
+    driver: DriverInfo
+    inventory: Sequence[DeviceInfo] = ()
+    """In the driver's index order, MIG instances behind their device; a lost device stays."""
+    readings: Sequence[DeviceReading] = ()
+    """One for each of `inventory`, in its order."""
+    uses: Mapping[int, Sequence[DeviceUse]] = field(default_factory=dict)
+    """What each pid holds on the devices, from the newest process lists."""
+    events: Sequence[Event] = ()
+    """New since the last call; `session` and `seq` are filled in by the loop."""
+    nvml_calls: int = 0
+    """Driver calls since start."""
+
+
+class Devices(Protocol):
+    """The GPUs of a machine. No method blocks on the driver except `wait`, up to its deadline."""
+
+    def open(self) -> None:
+        """Begin to open the driver in the background (and keep trying when it is absent)."""
+
+    def request(self, tick: Tick) -> None:
+        """Ask every device to read what is due at this tick."""
+
+    def wait(self, seconds: float) -> None:
+        """Return when every device asked has answered, or after `seconds`."""
+
+    def answers(self) -> Answers:
+        """Everything answered so far. Values past their deadline are gone, with their reason."""
+
+    def release(self) -> None:
+        """Let go of the driver: no handle, no open client."""
+
+    def retake(self) -> None:
+        """Open the driver again after `release`."""
+
+    def close(self) -> None:
+        """The collector is leaving: stop asking. Must not wait for a call that hangs."""
+
+
+class Host(Protocol):
+    """The machine around the GPUs."""
+
+    def info(self) -> HostInfo:
+        """What does not change while it is up."""
+
+    def read(self, tick: Tick) -> HostReading:
+        """Its load now. Rates need two readings; the first says `needs_two_readings`."""
+
+    def processes(
+        self, tick: Tick, uses: Mapping[int, Sequence[DeviceUse]], with_args: bool
+    ) -> list[Process]:
+        """The processes behind the driver's pids, with what the host knows of each."""
+
+
+@dataclass(slots=True)
+class Machine:
+    """Where one collector's readings come from."""
+
+    devices: Devices
+    host: Host
+    simulated: bool = False

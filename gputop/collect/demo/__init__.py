@@ -1,0 +1,1 @@
+"""A simulated machine behind the same interface as the driver."""

@@ -1,0 +1,1 @@
+"""Reading NVIDIA devices through NVML."""

@@ -1,0 +1,46 @@
+"""Errors a user meets: one sentence that says what happened and what to do, and an exit code."""
+
+from __future__ import annotations
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_NO_DRIVER = 3
+
+
+class GputopError(Exception):
+    """Base of the errors that `main` prints as one sentence before it exits."""
+
+    exit_code = EXIT_FAILED
+
+
+class UsageError(GputopError):
+    """A flag or a setting that cannot be meant."""
+
+    exit_code = EXIT_USAGE
+
+
+class SettingsError(GputopError):
+    """The settings file is broken; the message names the line and the accepted values."""
+
+
+class NoDriver(GputopError):
+    """There is no NVIDIA driver, or no device behind it."""
+
+    exit_code = EXIT_NO_DRIVER
+
+
+class CollectorFailed(GputopError):
+    """The collector process ended or fell silent where one reading was needed."""
+
+
+class ExportFailed(GputopError):
+    """A file could not be written; whatever was there before is untouched."""
+
+
+class BrokenRecord(GputopError):
+    """A line of a stream or a recording that cannot be read."""
+
+    def __init__(self, line: int, what: str) -> None:
+        """`line` counts from 1; `what` completes the sentence "line N ..."."""
+        super().__init__(f"line {line} {what}.")
+        self.line = line

@@ -1,0 +1,1 @@
+"""Readings as files: text, JSON, CSV, OpenMetrics."""

@@ -1,0 +1,1 @@
+"""What the readings mean: warnings now, verdicts next."""

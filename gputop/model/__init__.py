@@ -1,0 +1,1 @@
+"""The shape of a reading, and the tables that say what its numbers mean."""

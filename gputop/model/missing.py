@@ -1,0 +1,41 @@
+"""Why a value is not there: the words that stand in a record's ``missing`` maps."""
+
+from __future__ import annotations
+
+UNSUPPORTED = "unsupported"
+DENIED = "denied"
+PENDING = "pending"
+NEEDS_TWO_READINGS = "needs_two_readings"
+LOST = "lost"
+TIMED_OUT = "timed_out"
+
+
+def error(code: int | str) -> str:
+    """A read that failed with an NVML return code, or with the name of an exception."""
+    return f"error({code})"
+
+
+def implausible(raw: object) -> str:
+    """A value outside the range its metric can have; `raw` is what was answered."""
+    return f"implausible({raw})"
+
+
+_WORDS = {
+    UNSUPPORTED: "not supported by this device",
+    DENIED: "no permission to read it",
+    PENDING: "not read yet",
+    NEEDS_TWO_READINGS: "needs a second reading",
+    LOST: "the device is lost",
+    TIMED_OUT: "the driver does not answer",
+    "error": "reading failed",
+}
+
+
+def explain(reason: str) -> str:
+    """The reason in words for a person."""
+    head, _, argument = reason.rstrip(")").partition("(")
+    if head == "error":
+        return f"the driver answered error {argument}"
+    if head == "implausible":
+        return f"the driver answered {argument}, which cannot be"
+    return _WORDS.get(head, reason)

@@ -1,0 +1,169 @@
+"""What NVML's numbers mean: event reasons, Xids, modes, as tables.
+
+Sources: the public ``nvml.h`` (clock event reasons, modes, architectures) and NVIDIA's Xid
+catalogue in its GPU deployment documentation; severities are gputop's own (see the design).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["critical", "warning", "notice"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "notice")
+
+
+@dataclass(frozen=True, slots=True)
+class EventReason:
+    """A bit of the clock event (throttle) reasons."""
+
+    bit: int
+    key: str
+    word: str
+    """At most five capitals, for a row that has room for no more."""
+    label: str
+    severity: Severity | None
+    """None: benign, says nothing about lost speed."""
+    meaning: str
+    advice: str
+    violation: str | None = None
+    """The metric that counts how long it held the device back."""
+
+
+EVENT_REASONS: tuple[EventReason, ...] = (
+    EventReason(0x1, "idle", "IDLE", "idle", None, "Nothing runs, so the clocks are low.", ""),
+    EventReason(
+        0x2, "application_clocks", "APPCL", "application clocks", None,
+        "The clocks are held where an administrator or application set them.", ""),
+    EventReason(
+        0x4, "sw_power_cap", "POWER", "power cap", "notice",
+        "The clocks are lowered to stay under the power limit.",
+        "Usual in training; raise the limit (nvidia-smi -pl) if the supply allows it.",
+        "power_violation_s"),
+    EventReason(
+        0x8, "hw_slowdown", "HW", "hardware slowdown", "critical",
+        "The hardware cut the clocks by half or more.",
+        "Check cooling, the power cables and the supply."),
+    EventReason(
+        0x10, "sync_boost", "SYNC", "sync boost", "notice",
+        "The clocks follow the slowest device of a sync boost group.",
+        "Look for the device in the group that is held back.",
+        "sync_boost_violation_s"),
+    EventReason(
+        0x20, "sw_thermal", "HEAT", "thermal slowdown", "warning",
+        "GPU or memory is above its highest operating temperature; the driver lowers the clocks.",
+        "Improve the airflow, or lower the power limit.",
+        "sw_thermal_violation_s"),
+    EventReason(
+        0x40, "hw_thermal", "HEAT!", "hardware thermal slowdown", "critical",
+        "The temperature is at its slowdown limit, so the hardware halves the clocks or worse.",
+        "Check fans, airflow and heat sink now.",
+        "hw_thermal_violation_s"),
+    EventReason(
+        0x80, "power_brake", "BRAKE", "power brake", "critical",
+        "The system asserted the power brake, so the hardware halves the clocks or worse.",
+        "Check the power supplies and the rack's power budget.",
+        "power_brake_violation_s"),
+    EventReason(
+        0x100, "display", "DISP", "display clocks", None,
+        "The clocks are held for a display.", ""),
+    EventReason(
+        0x200, "board_limit", "BOARD", "board limit", "warning",
+        "The board's own power or current limit lowers the clocks.",
+        "Check the power cables and the supply."),
+    EventReason(
+        0x400, "reliability", "RELI", "reliability limit", "warning",
+        "The clocks are limited to protect the device's life.",
+        "Ask the vendor if it lasts."),
+)  # fmt: skip
+
+HARMFUL: tuple[EventReason, ...] = tuple(r for r in EVENT_REASONS if r.severity is not None)
+KNOWN_BITS = sum(reason.bit for reason in EVENT_REASONS)
+
+
+def active_reasons(mask: int | None) -> list[EventReason]:
+    """The reasons in a mask, worst first. A roll-up bit (hardware slowdown) gives way to the
+    bits it rolls up.
+    """
+    if not mask:
+        return []
+    found = [r for r in EVENT_REASONS if mask & r.bit]
+    if mask & 0xC0:
+        found = [r for r in found if r.bit != 0x8]
+    rank = {"critical": 0, "warning": 1, "notice": 2, None: 3}
+    return sorted(found, key=lambda r: rank[r.severity])
+
+
+def unknown_bits(mask: int) -> int:
+    """The bits of a mask that no table of ours names."""
+    return mask & ~KNOWN_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Xid:
+    """A driver error code from the kernel log or the event set."""
+
+    code: int
+    name: str
+    fault: Literal["application", "hardware", "driver", "unknown"]
+    severity: Severity
+    advice: str
+
+
+_APPLICATION = "Look at the application that ran on the device."
+_RESET = "Drain the device, reset it, and run diagnostics if it comes back."
+
+XIDS: dict[int, Xid] = {
+    xid.code: xid
+    for xid in (
+        Xid(13, "graphics engine exception", "application", "warning", _APPLICATION),
+        Xid(31, "memory page fault", "application", "warning", _APPLICATION),
+        Xid(32, "corrupted push buffer", "driver", "warning",
+            "Check the PCIe link and the driver version."),
+        Xid(43, "GPU stopped processing", "application", "warning", _APPLICATION),
+        Xid(45, "preemptive channel removal", "application", "notice",
+            "Follows another error or a killed application; look for what came before."),
+        Xid(48, "double-bit ECC error", "hardware", "critical", _RESET),
+        Xid(61, "internal micro-controller breakpoint", "driver", "critical", _RESET),
+        Xid(62, "internal micro-controller halt", "hardware", "critical", _RESET),
+        Xid(63, "row remapping or page retirement recorded", "hardware", "warning",
+            "Reset the device at the next chance so that the row is replaced."),
+        Xid(64, "row remapping or page retirement failed", "hardware", "critical",
+            "Reset the device; replace it if the failure stays."),
+        Xid(68, "video processor exception", "application", "warning", _APPLICATION),
+        Xid(69, "graphics engine class error", "application", "warning", _APPLICATION),
+        Xid(74, "NVLink error", "hardware", "critical",
+            "Check the NVLink bridge or switch, then reset the device."),
+        Xid(79, "GPU has fallen off the bus", "hardware", "critical",
+            "Reboot; check the power cables, the seating and the temperature if it happens again."),
+        Xid(92, "high single-bit ECC error rate", "hardware", "warning",
+            "Watch it; run diagnostics if the rate stays."),
+        Xid(94, "contained ECC error", "hardware", "warning",
+            "Restart the application that was hit; reset the device when it is idle."),
+        Xid(95, "uncontained ECC error", "hardware", "critical", _RESET),
+        Xid(109, "context switch timeout", "application", "warning", _APPLICATION),
+        Xid(119, "GSP RPC timeout", "hardware", "critical", _RESET),
+        Xid(120, "GSP error", "hardware", "critical", _RESET),
+        Xid(140, "unrecovered ECC error", "hardware", "critical", _RESET),
+        Xid(154, "recovery action changed", "driver", "warning",
+            "See the device's recovery action."),
+    )
+}  # fmt: skip
+
+
+def xid(code: int) -> Xid:
+    """The catalogue's entry for a code, or one that says it is not in our table."""
+    return XIDS.get(code) or Xid(
+        code, "unlisted Xid", "unknown", "warning", "Look the code up in NVIDIA's Xid catalogue."
+    )
+
+
+RECOVERY_ACTIONS = {
+    0: "none", 1: "reset the GPU", 2: "reboot the machine", 3: "drain the jobs",
+    4: "drain the jobs and reset the GPU",
+}  # fmt: skip
+COMPUTE_MODES = {0: "default", 1: "exclusive thread", 2: "prohibited", 3: "exclusive process"}
+ARCHITECTURES = {
+    2: "Kepler", 3: "Maxwell", 4: "Pascal", 5: "Volta", 6: "Turing", 7: "Ampere", 8: "Ada Lovelace",
+    9: "Hopper", 10: "Blackwell",
+}  # fmt: skip

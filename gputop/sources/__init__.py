@@ -1,0 +1,1 @@
+"""Where records come from: the local collector, and later recordings."""

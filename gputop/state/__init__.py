@@ -1,0 +1,1 @@
+"""What the readings so far add up to: history and the last good values."""

@@ -1,0 +1,161 @@
+"""What was read, over time: rings of fixed size, keyed on CLOCK_BOOTTIME.
+
+Every charted metric keeps a bucket a second for an hour and a bucket a minute for a day. A bucket
+holds the lowest, mean and highest reading in it; a bucket without a reading is a gap and stays
+one. The memory is reserved at once and taken by the kernel page by page as it is filled.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gputop.model.metrics import Aggregate
+
+MOST_READINGS = 65_535
+"""A bucket counts its readings in 16 bits; beyond that the mean moves no more."""
+
+
+class Span(NamedTuple):
+    """What a stretch of time held."""
+
+    low: float
+    mean: float
+    high: float
+
+    def by(self, aggregate: Aggregate) -> float:
+        """The one number that stands for the span."""
+        if aggregate == "mean":
+            return self.mean
+        return self.low if aggregate == "low" else self.high
+
+
+class Ring:
+    """Buckets of `width` seconds, `size` of them; the oldest makes room for the newest."""
+
+    __slots__ = ("_counts", "_highs", "_lows", "_means", "newest", "size", "width")
+
+    def __init__(self, width: int, size: int) -> None:
+        self.width = width
+        self.size = size
+        self.newest = -1
+        """Number of the newest bucket, counted from boot; -1 before the first reading."""
+        # Untouched anonymous memory reads as zero and costs nothing: a count of 0 is a gap.
+        view = memoryview(mmap.mmap(-1, size * 14))
+        self._lows = view[: size * 4].cast("f")
+        self._means = view[size * 4 : size * 8].cast("f")
+        self._highs = view[size * 8 : size * 12].cast("f")
+        self._counts = view[size * 12 :].cast("H")
+
+    def add(self, at: float, low: float, mean: float, high: float, count: int) -> None:
+        """Put a reading, or the summary of `count` readings, into the bucket of moment `at`."""
+        number = int(at // self.width)
+        if not self._make_room(number):
+            return
+        slot = number % self.size
+        had = self._counts[slot]
+        if had:
+            self._lows[slot] = min(self._lows[slot], low)
+            self._highs[slot] = max(self._highs[slot], high)
+            total = had + count
+            self._means[slot] += (mean - self._means[slot]) * (count / total)
+            self._counts[slot] = min(total, MOST_READINGS)
+        else:
+            self._lows[slot], self._means[slot], self._highs[slot] = low, mean, high
+            self._counts[slot] = min(count, MOST_READINGS)
+
+    def _make_room(self, number: int) -> bool:
+        """Open the bucket `number`; False when it is older than the ring reaches."""
+        if number <= self.newest:
+            return number > self.newest - self.size and number >= 0
+        skipped = min(number - self.newest, self.size)
+        for fresh in range(number - skipped + 1, number + 1):
+            self._counts[fresh % self.size] = 0
+        self.newest = number
+        return True
+
+    def span(self, start: float, end: float) -> Span | None:
+        """What lay in [start, end), both rounded to buckets; None when nothing was read."""
+        width, size = self.width, self.size
+        first = max(int(start // width), self.newest - size + 1, 0)
+        last = min(int(-(-end // width)), self.newest + 1)
+        low, high, total, weight = float("inf"), float("-inf"), 0.0, 0
+        counts = self._counts
+        for number in range(first, last):
+            slot = number % size
+            count = counts[slot]
+            if count:
+                low = min(low, self._lows[slot])
+                high = max(high, self._highs[slot])
+                # A bucket is a stretch of time: it weighs the same however often it was read.
+                total += self._means[slot]
+                weight += 1
+        return Span(low, total / weight, high) if weight else None
+
+    def covered(self, start: float, end: float) -> int:
+        """Seconds of [start, end) that have a reading."""
+        first = max(int(start // self.width), self.newest - self.size + 1, 0)
+        last = min(int(-(-end // self.width)), self.newest + 1)
+        return sum(self.width for n in range(first, last) if self._counts[n % self.size])
+
+
+class Series:
+    """One metric of one device (or of the host) over time."""
+
+    __slots__ = ("_last_at", "coarse", "fine")
+
+    FINE = (1, 3600)
+    COARSE = (60, 1440)
+
+    def __init__(self) -> None:
+        self.fine = Ring(*self.FINE)
+        self.coarse = Ring(*self.COARSE)
+        self._last_at = float("-inf")
+
+    def add(self, at: float, value: float) -> None:
+        """A reading taken at CLOCK_BOOTTIME `at`. The same reading repeated counts once."""
+        if at == self._last_at:
+            return
+        self._last_at = at
+        self.add_span(at, value, value, value, 1)
+
+    def add_span(self, at: float, low: float, mean: float, high: float, count: int) -> None:
+        """The summary of `count` readings around the moment `at`."""
+        self.fine.add(at, low, mean, high, count)
+        self.coarse.add(at, low, mean, high, count)
+
+    def span(self, start: float, end: float) -> Span | None:
+        """What lay between two moments, from the finest ring that reaches back that far."""
+        reach = (self.fine.newest + 1 - self.fine.size) * self.fine.width
+        ring = self.fine if start >= reach or self.fine.newest < 0 else self.coarse
+        return ring.span(start, end)
+
+    def columns(self, numbers: Iterable[int], width: int) -> list[Span | None]:
+        """One span a column; column `n` stands for [n * width, (n + 1) * width) seconds."""
+        return [self.span(n * width, (n + 1) * width) for n in numbers]
+
+
+class History:
+    """The series of one device or host, made when their first value comes."""
+
+    __slots__ = ("_series",)
+
+    def __init__(self) -> None:
+        self._series: dict[str, Series] = {}
+
+    def series(self, name: str) -> Series | None:
+        """The series of a metric, None before its first value."""
+        return self._series.get(name)
+
+    def ensure(self, name: str) -> Series:
+        """The series of a metric, made if need be."""
+        series = self._series.get(name)
+        if series is None:
+            series = self._series[name] = Series()
+        return series
+
+    def columns(self, name: str, numbers: range, width: int) -> list[Span | None]:
+        """Like `Series.columns`; all gaps where the metric never had a value."""
+        series = self._series.get(name)
+        return series.columns(numbers, width) if series else [None] * len(numbers)

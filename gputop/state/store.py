@@ -1,0 +1,178 @@
+"""What the records so far add up to. Screens, warnings and reports read from here."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from gputop.model.frame import (
+    AnyRecord,
+    DeviceInfo,
+    DeviceReading,
+    DriverInfo,
+    Event,
+    Frame,
+    Hello,
+    HostReading,
+    Process,
+)
+from gputop.model.metrics import CHARTED
+from gputop.state.history import History
+from gputop.state.last_good import LastGood, Value
+from gputop.state.throttle import ThrottleAccount
+
+EVENTS_KEPT = 500
+HOST_CHARTS = ("cpu_utilization", "iowait")
+_CHARTED_BY_TIER = {
+    tier: tuple(m.name for m in CHARTED if m.tier == tier) for tier in ("fast", "medium", "slow")
+}
+_CHARTED_NAMES = frozenset(m.name for m in CHARTED)
+
+
+class DeviceState:
+    """One device or MIG instance: who it is, what it said last, and what it said before."""
+
+    def __init__(self, info: DeviceInfo) -> None:
+        self.info = info
+        self.reading = DeviceReading(uuid=info.uuid, status="pending")
+        self.history = History()
+        self.throttle = ThrottleAccount()
+        self._last_good = LastGood()
+        self._group_at: dict[str, float] = {}
+
+    @property
+    def uuid(self) -> str:
+        """The device's UUID: what it is known by."""
+        return self.info.uuid
+
+    def update(self, reading: DeviceReading) -> None:
+        """Take its newest reading. A group that was seen before enters the history once only."""
+        self.reading = reading
+        self._last_good.update(reading)
+        times = reading.read_at
+        for tier, at in (("fast", times.fast), ("medium", times.medium), ("slow", times.slow)):
+            if at is None or self._group_at.get(tier) == at:
+                continue
+            self._group_at[tier] = at
+            for name in _CHARTED_BY_TIER[tier]:
+                value = getattr(reading, name)
+                if value is not None:
+                    self.history.ensure(name).add(at, value)
+        for span in reading.samples:
+            if span.metric in _CHARTED_NAMES:
+                self.history.ensure(span.metric).add_span(
+                    (span.start_s + span.end_s) / 2,
+                    span.minimum, span.mean, span.maximum, span.count,
+                )  # fmt: skip
+        self.throttle.update(reading)
+
+    def value(self, name: str) -> Value:
+        """A metric's value now, or its last good one and why it is not current."""
+        return self._last_good.get(name, self.info)
+
+    def number(self, name: str) -> float | None:
+        """A metric's current value, None when it is not current."""
+        value = self.value(name)
+        return value.value if value.reason is None else None
+
+
+class Store:
+    """The state of one host."""
+
+    def __init__(self) -> None:
+        self.hello: Hello | None = None
+        self.frame: Frame | None = None
+        self.host_history = History()
+        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._devices: dict[str, DeviceState] = {}
+        self._order: list[str] = []
+        self._event_seen: dict[str, int] = {}
+
+    def apply(self, record: AnyRecord) -> None:
+        """Take the next record of the stream."""
+        if isinstance(record, Frame):
+            self._apply_frame(record)
+        elif isinstance(record, Hello):
+            self._apply_hello(record)
+        elif record.seq > self._event_seen.get(record.session, 0):
+            self._event_seen = {record.session: record.seq}
+            self.events.append(record)
+
+    def _apply_hello(self, hello: Hello) -> None:
+        if self.hello is not None and self.hello.host.boot_id != hello.host.boot_id:
+            self.__init__()  # type: ignore[misc]  # another boot: its clock says nothing of ours
+        self.hello = hello
+        if not hello.devices and hello.driver.status != "ok":
+            return  # the driver is away: what was known stays, greyed
+        for info in hello.devices:
+            state = self._devices.get(info.uuid)
+            if state is None:
+                self._devices[info.uuid] = DeviceState(info)
+            else:
+                state.info = info
+        self._order = [info.uuid for info in hello.devices]
+
+    def _apply_frame(self, frame: Frame) -> None:
+        self.frame = frame
+        host = frame.host
+        if host.read_at is not None:
+            for name in HOST_CHARTS:
+                value = getattr(host, name)
+                if value is not None:
+                    self.host_history.ensure(name).add(host.read_at, value)
+            if host.memory_used_bytes is not None:
+                self.host_history.ensure("memory_used_bytes").add(
+                    host.read_at, host.memory_used_bytes
+                )
+        for reading in frame.devices:
+            state = self._devices.get(reading.uuid)
+            if state is not None:
+                state.update(reading)
+
+    @property
+    def now(self) -> float:
+        """CLOCK_BOOTTIME of the newest frame; 0 before the first."""
+        return self.frame.boottime_s if self.frame else 0.0
+
+    @property
+    def period_s(self) -> float:
+        """Seconds between frames, as the collector says."""
+        if self.frame:
+            return self.frame.interval_s
+        return self.hello.interval_s if self.hello else 1.0
+
+    @property
+    def driver(self) -> DriverInfo:
+        """What is known of the driver."""
+        return self.hello.driver if self.hello else DriverInfo()
+
+    @property
+    def host(self) -> HostReading:
+        """The host's newest reading."""
+        return self.frame.host if self.frame else HostReading()
+
+    @property
+    def simulated(self) -> bool:
+        """True when the readings come from the simulated machine."""
+        return bool(self.hello and self.hello.simulated)
+
+    @property
+    def devices(self) -> list[DeviceState]:
+        """The devices in the driver's order, without MIG instances."""
+        return [d for d in self._all() if d.info.parent is None]
+
+    def instances(self, uuid: str) -> list[DeviceState]:
+        """The MIG instances of a device."""
+        return [d for d in self._all() if d.info.parent == uuid]
+
+    def device(self, uuid: str) -> DeviceState | None:
+        """A device or MIG instance by its UUID."""
+        return self._devices.get(uuid)
+
+    def _all(self) -> list[DeviceState]:
+        return [self._devices[uuid] for uuid in self._order]
+
+    @property
+    def processes(self) -> Sequence[Process]:
+        """The newest frame's processes."""
+        return self.frame.processes if self.frame else ()

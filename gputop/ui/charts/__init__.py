@@ -1,0 +1,1 @@
+"""Drawing history in character cells."""

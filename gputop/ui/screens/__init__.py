@@ -1,0 +1,1 @@
+"""The screens: overview, device, process, warnings, help, dialogs."""

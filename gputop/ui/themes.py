@@ -1,0 +1,192 @@
+"""Themes: a table of roles, each a colour. Widgets ask for a role, never for a colour.
+
+The colours of the dark and light themes are points of the 256-colour palette, so they look the
+same over SSH, where truecolor is seldom announced. `terminal` uses the terminal's own 16 colours
+and background; `mono` uses none at all, for NO_COLOR and for terminals without colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from rich.style import Style
+from textual.theme import Theme
+
+LEVELS = 4
+"""Colour levels of a chart: a colour a level, never a gradient a cell."""
+
+Ramp = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The roles of one theme. Values are Rich colours; "" leaves the terminal's own."""
+
+    name: str
+    dark: bool
+    ansi: bool
+    background: str
+    surface: str
+    """Background of dialogs, headers and the footer."""
+    selection: str
+    """Background of the row under the cursor."""
+    text: str
+    strong: str
+    dim: str
+    faint: str
+    border: str
+    accent: str
+    good: str
+    notice: str
+    warning: str
+    critical: str
+    on_alert: str
+    """Text on a warning's or critical's background."""
+    ramps: dict[str, Ramp] = field(default_factory=dict)
+    colourless: bool = False
+
+    def ramp(self, metric: str) -> Ramp:
+        """The chart colours of a metric, from low to high."""
+        return self.ramps.get(metric) or self.ramps[""]
+
+    def style(self, role: str, background: str = "background", *, bold: bool = False) -> Style:
+        """The style for a role's colour on a role's background."""
+        return _style(
+            getattr(self, role), getattr(self, background), bold, self.colourless, role, background
+        )
+
+    def colour(self, colour: str, background: str = "background") -> Style:
+        """The style for a colour (one of a ramp) on a role's background."""
+        return _style(colour, getattr(self, background), False, self.colourless, "", background)
+
+    def alert(self, severity: str) -> Style:
+        """A badge: the severity as background."""
+        if self.colourless:
+            return Style(reverse=True, bold=severity == "critical")
+        return _style(self.on_alert, getattr(self, severity), True, False, "", "")
+
+
+@lru_cache(maxsize=512)
+def _style(colour: str, background: str, bold: bool, colourless: bool, role: str, on: str) -> Style:
+    if not colourless:
+        return Style(color=colour or None, bgcolor=background or None, bold=bold or None)
+    return Style(
+        bold=bold or role in {"strong", "accent", "warning", "critical"} or None,
+        dim=role in {"dim", "faint", "border"} or None,
+        reverse=on == "selection" or None,
+    )
+
+
+DARK = Palette(
+    name="dark", dark=True, ansi=False,
+    background="#121212", surface="#1c1c1c", selection="#303030",
+    text="#d0d0d0", strong="#ffffff", dim="#8a8a8a", faint="#585858", border="#444444",
+    accent="#5fafff", good="#5fd787", notice="#5fafd7", warning="#ffaf00", critical="#ff5f5f",
+    on_alert="#121212",
+    ramps={
+        "": ("#5f87af", "#5f87d7", "#5fafff", "#87d7ff"),
+        "gpu_utilization": ("#5f875f", "#5faf5f", "#5fd75f", "#87ff5f"),
+        "memory_used_bytes": ("#5f5faf", "#5f87d7", "#87afff", "#afd7ff"),
+        "power_w": ("#875f00", "#af8700", "#d7af00", "#ffd75f"),
+        "temperature_c": ("#5f8787", "#d7af5f", "#ff8700", "#ff5f5f"),
+        "cpu_utilization": ("#5f8787", "#5fafaf", "#5fd7d7", "#87ffff"),
+    },
+)  # fmt: skip
+
+LIGHT = Palette(
+    name="light", dark=False, ansi=False,
+    background="#ffffff", surface="#eeeeee", selection="#d7d7ff",
+    text="#303030", strong="#000000", dim="#6c6c6c", faint="#a8a8a8", border="#bcbcbc",
+    accent="#005fd7", good="#008700", notice="#005f87", warning="#af5f00", critical="#d70000",
+    on_alert="#ffffff",
+    ramps={
+        "": ("#87afd7", "#5f87d7", "#005fd7", "#0000af"),
+        "gpu_utilization": ("#87af87", "#5faf5f", "#008700", "#005f00"),
+        "memory_used_bytes": ("#8787d7", "#5f5fd7", "#005faf", "#00005f"),
+        "power_w": ("#d7af5f", "#d78700", "#af5f00", "#875f00"),
+        "temperature_c": ("#87afaf", "#d78700", "#d75f00", "#d70000"),
+        "cpu_utilization": ("#87afaf", "#5f8787", "#008787", "#005f5f"),
+    },
+)  # fmt: skip
+
+CONTRAST = Palette(
+    name="contrast", dark=True, ansi=False,
+    background="#000000", surface="#000000", selection="#00005f",
+    text="#ffffff", strong="#ffffff", dim="#d0d0d0", faint="#a8a8a8", border="#d0d0d0",
+    accent="#00ffff", good="#00ff00", notice="#00d7ff", warning="#ffff00", critical="#ff5f5f",
+    on_alert="#000000",
+    ramps={
+        "": ("#00afff", "#00d7ff", "#00ffff", "#ffffff"),
+        "gpu_utilization": ("#00d700", "#00ff00", "#87ff00", "#ffffff"),
+        "memory_used_bytes": ("#5f87ff", "#87afff", "#afd7ff", "#ffffff"),
+        "power_w": ("#d7af00", "#ffd700", "#ffff00", "#ffffff"),
+        "temperature_c": ("#00d7d7", "#ffff00", "#ffaf00", "#ff5f5f"),
+        "cpu_utilization": ("#00d7d7", "#00ffff", "#87ffff", "#ffffff"),
+    },
+)  # fmt: skip
+
+TERMINAL = Palette(
+    name="terminal", dark=True, ansi=True,
+    background="default", surface="default", selection="bright_black",
+    text="default", strong="default", dim="default", faint="bright_black", border="bright_black",
+    accent="blue", good="green", notice="cyan", warning="yellow", critical="red",
+    on_alert="black",
+    ramps={
+        "": ("blue", "blue", "blue", "blue"),
+        "gpu_utilization": ("green", "green", "green", "green"),
+        "memory_used_bytes": ("blue", "blue", "blue", "blue"),
+        "power_w": ("yellow", "yellow", "yellow", "yellow"),
+        "temperature_c": ("cyan", "yellow", "yellow", "red"),
+        "cpu_utilization": ("cyan", "cyan", "cyan", "cyan"),
+    },
+)  # fmt: skip
+
+MONO = Palette(
+    name="mono", dark=True, ansi=True, colourless=True,
+    background="default", surface="default", selection="default",
+    text="default", strong="default", dim="default", faint="default", border="default",
+    accent="default", good="default", notice="default", warning="default", critical="default",
+    on_alert="default", ramps={"": ("default",) * 4},
+)  # fmt: skip
+
+PALETTES: dict[str, Palette] = {p.name: p for p in (DARK, LIGHT, CONTRAST, TERMINAL, MONO)}
+"""In the order `t` walks through them."""
+
+
+def textual_theme(palette: Palette) -> Theme:
+    """The palette as a Textual theme, for the stock widgets (inputs, palette, scroll bars)."""
+    if palette.ansi:
+        plain = palette.colourless
+        return Theme(
+            name=palette.name, ansi=True,
+            primary="ansi_default" if plain else "ansi_blue",
+            secondary="ansi_default" if plain else "ansi_cyan",
+            warning="ansi_default" if plain else "ansi_yellow",
+            error="ansi_default" if plain else "ansi_red",
+            success="ansi_default" if plain else "ansi_green",
+            accent="ansi_default" if plain else "ansi_blue",
+            foreground="ansi_default", background="ansi_default", surface="ansi_default",
+            panel="ansi_default", boost="ansi_default",
+            variables={
+                "block-cursor-foreground": "ansi_black",
+                "block-cursor-background": "ansi_white",
+                "input-cursor-background": "ansi_white",
+                "input-cursor-foreground": "ansi_black",
+                "input-selection-background": "ansi_white",
+                "input-selection-foreground": "ansi_black",
+            },
+        )  # fmt: skip
+    return Theme(
+        name=palette.name, dark=palette.dark,
+        primary=palette.accent, secondary=palette.notice, accent=palette.accent,
+        warning=palette.warning, error=palette.critical, success=palette.good,
+        foreground=palette.text, background=palette.background, surface=palette.surface,
+        panel=palette.surface,
+        variables={
+            "border": palette.border,
+            "block-cursor-background": palette.selection,
+            "block-cursor-foreground": palette.strong,
+            "block-cursor-text-style": "none",
+        },
+    )  # fmt: skip
