@@ -151,6 +151,7 @@ def short_name(name: str) -> str:
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB")
+_GIGA = 3
 
 
 def _known(number: Number) -> TypeGuard[float]:
@@ -198,6 +199,8 @@ def bytes_pair(
         return size(used, units, tight)
     base, names = _base(units)
     power = _scale(total, base, len(names))
+    if power > _GIGA and total < 10 * base**power:
+        power -= 1  # 212/1511 GiB says more than 0.2/1.5 TiB
     below = 10 if tight else 100
 
     def digits(number: Number) -> str:
@@ -307,7 +310,7 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def duration(seconds: Number) -> str:
-    """A span: ``40 ms``, ``0.4 s``, ``3 s``, ``2 m 05 s``, ``1 h 12 m``, ``3 d 4 h``.
+    """A span: ``40 ms``, ``3 s``, ``2 m 05 s``, ``1 h 12 m``, ``3 d 4 h``.
 
     From one second on it counts whole units that have passed; below zero it is ``0 s``.
     """
@@ -315,10 +318,8 @@ def duration(seconds: Number) -> str:
         return NO_VALUE
     if seconds <= 0:
         return "0 s"
-    if seconds < 0.0995:
+    if seconds < 0.9995:
         return f"{max(seconds * 1000, 1):.0f} ms"
-    if seconds < 0.95:
-        return f"{seconds:.1f} s"
     whole = max(int(seconds), 1)
     if whole < _MINUTE:
         return f"{whole} s"

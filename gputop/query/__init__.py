@@ -1,1 +1,16 @@
-"""The filter language of the process table."""
+"""The filter language of the process table: ``ann gpu:0 mem>10G !state:sleeping``."""
+
+from gputop.query.fields import FIELDS, Field
+from gputop.query.language import Filter, QueryError, compile_filter
+from gputop.query.subject import Amount, Place, Subject
+
+__all__ = [
+    "FIELDS",
+    "Amount",
+    "Field",
+    "Filter",
+    "Place",
+    "QueryError",
+    "Subject",
+    "compile_filter",
+]

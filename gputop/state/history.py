@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from gputop.model.metrics import Aggregate
 
+OLD_S = 3
+"""A reading more than this many seconds behind the newest rewrites the past."""
+
 MOST_READINGS = 65_535
 """A bucket counts its readings in 16 bits; beyond that the mean moves no more."""
 
@@ -103,7 +106,7 @@ class Ring:
 class Series:
     """One metric of one device (or of the host) over time."""
 
-    __slots__ = ("_last_at", "coarse", "fine")
+    __slots__ = ("_last_at", "coarse", "fine", "revision")
 
     FINE = (1, 3600)
     COARSE = (60, 1440)
@@ -112,6 +115,8 @@ class Series:
         self.fine = Ring(*self.FINE)
         self.coarse = Ring(*self.COARSE)
         self._last_at = float("-inf")
+        self.revision = 0
+        """Grows when something older than a few seconds was written: columns must be redone."""
 
     def add(self, at: float, value: float) -> None:
         """A reading taken at CLOCK_BOOTTIME `at`. The same reading repeated counts once."""
@@ -122,6 +127,8 @@ class Series:
 
     def add_span(self, at: float, low: float, mean: float, high: float, count: int) -> None:
         """The summary of `count` readings around the moment `at`."""
+        if at < self.fine.newest - OLD_S:
+            self.revision += 1
         self.fine.add(at, low, mean, high, count)
         self.coarse.add(at, low, mean, high, count)
 

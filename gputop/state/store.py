@@ -16,7 +16,7 @@ from gputop.model.frame import (
     HostReading,
     Process,
 )
-from gputop.model.metrics import CHARTED
+from gputop.model.metrics import CHARTED, OF_INFO
 from gputop.state.history import History
 from gputop.state.last_good import LastGood, Value
 from gputop.state.throttle import ThrottleAccount
@@ -72,8 +72,8 @@ class DeviceState:
 
     def number(self, name: str) -> float | None:
         """A metric's current value, None when it is not current."""
-        value = self.value(name)
-        return value.value if value.reason is None else None
+        number: float | None = getattr(self.info if name in OF_INFO else self.reading, name)
+        return number
 
 
 class Store:

@@ -153,6 +153,7 @@ def _from_other(old: Look, new: Look) -> str:
     return f"\x1b[{';'.join(parameters)}m" if parameters else ""
 
 
+@lru_cache(maxsize=MAX_CACHED)
 def change_look(old: Look, new: Look) -> tuple[str, Look]:
     """The shortest sequence from one look to another.
 
@@ -225,7 +226,6 @@ class Pen:
     """The terminal's cursor and look, and the bytes that move them."""
 
     def __init__(self) -> None:
-        self._changes: dict[tuple[Look, Look], tuple[str, Look]] = {}
         self.forget()
 
     def forget(self) -> None:
@@ -238,13 +238,7 @@ class Pen:
         """The sequence that makes the terminal draw with a look."""
         if look is self.look:
             return ""
-        key = (self.look, look)
-        found = self._changes.get(key)
-        if found is None:
-            if len(self._changes) >= MAX_CACHED:
-                self._changes.clear()
-            found = self._changes[key] = change_look(*key)
-        text, self.look = found
+        text, self.look = change_look(self.look, look)
         return text
 
     def move(self, x: int, y: int) -> str:
@@ -346,6 +340,8 @@ class Grid:
         if before is None or before.cell_length != strip.cell_length:
             known.clear()  # The row is divided anew: nothing is known of its parts.
         known[x] = strip
+        if before is not None and before._segments == strip._segments:
+            return end
         characters, looks = self._cells(strip)
         missing = end - x - len(characters)
         if missing > 0:

@@ -86,11 +86,11 @@ DARK = Palette(
     on_alert="#121212",
     ramps={
         "": ("#5f87af", "#5f87d7", "#5fafff", "#87d7ff"),
-        "gpu_utilization": ("#5f875f", "#5faf5f", "#5fd75f", "#87ff5f"),
-        "memory_used_bytes": ("#5f5faf", "#5f87d7", "#87afff", "#afd7ff"),
-        "power_w": ("#875f00", "#af8700", "#d7af00", "#ffd75f"),
-        "temperature_c": ("#5f8787", "#d7af5f", "#ff8700", "#ff5f5f"),
-        "cpu_utilization": ("#5f8787", "#5fafaf", "#5fd7d7", "#87ffff"),
+        "gpu_utilization": ("#5f875f", "#5faf5f", "#5faf5f", "#87d75f"),
+        "memory_used_bytes": ("#5f5faf", "#5f87d7", "#5f87d7", "#87afff"),
+        "power_w": ("#87875f", "#afaf5f", "#d7af5f", "#ffaf5f"),
+        "temperature_c": ("#5f8787", "#87af87", "#d7875f", "#ff5f5f"),
+        "cpu_utilization": ("#5f8787", "#5fafaf", "#5fafaf", "#87d7d7"),
     },
 )  # fmt: skip
 

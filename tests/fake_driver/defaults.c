@@ -17,6 +17,7 @@ const char default_scenario[] =
     "samples.offset_us = 0\n"
     "samples.duplicates = 0\n"
     "gpm.bad_samples = error\n"
+    "call.nvmlDeviceGetPcieThroughput.delay_ms = 20\n" /* it measures for that long */
     "device.*.lost = 0\n"
 
     "device.*.name = NVIDIA H100 80GB HBM3\n"
@@ -192,7 +193,7 @@ static const char *const other_keys[] = {
     "device.*.mig_mode", "device.*.mig_mode_pending",
     "device.*.field.*", "device.*.gpm.*", "device.*.samples.*",
     "device.*.fan.*.speed", "device.*.fan.*.rpm",
-    "device.*.nvlink.*.state", "device.*.nvlink.*.version",
+    "device.*.nvlink.*.*",
     "device.*.ecc.*.*.*",
 };
 

@@ -376,3 +376,20 @@ API nvmlDeviceGetViolationStatus(handle_t handle, unsigned policy, struct violat
     violation->reference_us = realtime_us();
     return counter_read(c.device, (enum counter)counters[policy], &violation->duration_ns);
 }
+
+/* Windows only, and so refused; monitors ask all the same. */
+API nvmlDeviceGetDriverModel_v2(handle_t handle, unsigned *current, unsigned *pending)
+{
+    (void)current;
+    (void)pending;
+    CALL(handle);
+    return NOT_SUPPORTED;
+}
+
+API nvmlDeviceGetDriverModel(handle_t handle, unsigned *current, unsigned *pending)
+{
+    (void)current;
+    (void)pending;
+    CALL(handle);
+    return NOT_SUPPORTED;
+}

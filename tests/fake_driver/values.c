@@ -128,7 +128,9 @@ static bool parse_number(const char *at, struct expression *e)
     if (!number(&at, &value))
         return false;
     constant(e, value);
-    if (!from[strspn(from, "+-0123456789abcdefABCDEFxX")]) { /* keep all 64 bits of it */
+    bool hex = from[0] == '0' && (from[1] == 'x' || from[1] == 'X');
+    const char *digits = hex ? "xX0123456789abcdefABCDEF" : "+-0123456789";
+    if (strspn(from, digits) == strcspn(from, " \t")) { /* keep all 64 bits of a whole number */
         e->exact = *from == '-' ? (uint64_t)strtoll(from, NULL, 0) : strtoull(from, NULL, 0);
         e->is_exact = true;
     }

@@ -1,0 +1,138 @@
+"""The command line: finds the subcommand, runs it, and turns errors into one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn, cast
+
+from gputop import __version__
+from gputop.errors import EXIT_FAILED, GputopError
+
+if TYPE_CHECKING:
+    from gputop.commands.base import Command
+
+COMMANDS = {
+    "snapshot": "gputop.commands.snapshot",
+    "stream": "gputop.commands.stream",
+    "doctor": "gputop.commands.doctor",
+}
+"""Module of each subcommand; it is imported when the subcommand is called."""
+
+SCREEN = "gputop.commands.tui"
+"""What runs without a subcommand."""
+
+EXIT_INTERRUPTED = 130
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and leave at once: no thread that hangs in a driver
+    call is waited for.
+    """
+    code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue  # closed, full or never there: nobody reads it
+    os._exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code. Errors end up on stderr as one sentence."""
+    try:
+        code = _dispatch(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except GputopError as error:
+        _say(str(error))
+        return error.exit_code
+    except BrokenPipeError:
+        _forget_stdout()
+        return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except SystemExit as request:  # argparse has printed help
+        return int(request.code or 0)
+    except Exception as error:
+        return _report(error)
+    return code
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments in (["--version"], ["-V"]):
+        print(f"gputop {__version__}")
+        return 0
+    from argparse import RawDescriptionHelpFormatter
+
+    from gputop.commands.base import Parser
+
+    if arguments and arguments[0] in COMMANDS:
+        name = arguments[0]
+        command = _load(COMMANDS[name])
+        parser = Parser(prog=f"gputop {name}", description=command.HELP)
+        command.prepare_parser(parser)
+        return command.run(parser.parse_args(arguments[1:]))
+    screen = _load(SCREEN)
+    parser = Parser(
+        prog="gputop",
+        usage="gputop [options]\n       gputop COMMAND [options]",
+        description="Inspect NVIDIA GPUs in real time.",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"gputop {__version__}")
+    screen.prepare_parser(parser)
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        parser.epilog = _list_commands()
+    options, words = parser.parse_known_args(arguments)
+    if words:
+        parser.error(_unexpected(words[0]))
+    return screen.run(options)
+
+
+def _load(module: str) -> Command:
+    return cast("Command", import_module(module))
+
+
+def _list_commands() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    rows = [f"  {name:{width}}{_load(module).HELP}" for name, module in COMMANDS.items()]
+    return "\n".join(["commands:", *rows, "", "`gputop COMMAND --help` says more."])
+
+
+def _unexpected(word: str) -> str:
+    """What to say about a word that is no option of the screen."""
+    if word in COMMANDS:
+        return f"the options of {word} stand behind it: gputop {word} [options]"
+    if word.startswith("-"):
+        return f"there is no option {word}"
+    return f"there is no command {word!r}; the commands are {', '.join(COMMANDS)}"
+
+
+def _report(error: Exception) -> int:
+    if os.environ.get("GPUTOP_TRACEBACK") == "1":
+        import traceback
+
+        traceback.print_exc()
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    _say(
+        f"Something unforeseen went wrong ({what}); please report it with the output of the same "
+        "command under GPUTOP_TRACEBACK=1."
+    )
+    return EXIT_FAILED
+
+
+def _say(sentence: str) -> None:
+    if sys.stderr is not None:
+        print(f"gputop: {sentence}", file=sys.stderr)
+
+
+def _forget_stdout() -> None:
+    """Send what Python still holds for the closed pipe to nowhere, or it would complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

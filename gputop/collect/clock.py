@@ -1,0 +1,42 @@
+"""The clocks of the collector, the only part of gputop that reads them."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Protocol
+
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where a system has no CLOCK_BOOTTIME (macOS, for the demo) its monotonic clock stands in."""
+
+
+class Clock(Protocol):
+    """Two clocks, in seconds."""
+
+    def boottime(self) -> float:
+        """Since boot, sleep included; never goes back."""
+
+    def utc(self) -> float:
+        """Since 1970; may jump."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def boottime(self) -> float:
+        """CLOCK_BOOTTIME in seconds."""
+        return time.clock_gettime(_BOOTTIME)
+
+    def utc(self) -> float:
+        """The wall clock in seconds since 1970."""
+        return time.time()
+
+
+def next_tick(now: float, interval: float, at_least: float = 0.0) -> float:
+    """The first multiple of `interval` after `now` that is no less than `at_least` away, all in
+    seconds. Ticks skipped by a suspend are not made up for, since only `now` counts.
+    """
+    tick = (math.floor(now / interval) + 1) * interval
+    while tick - now < at_least or tick <= now:
+        tick += interval
+    return tick

@@ -1,0 +1,121 @@
+"""The cast of the demo: one story for each slot of an eight-device machine, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gputop.collect.demo import workloads
+from gputop.collect.demo.noise import Noise
+from gputop.collect.demo.windows import Windows
+from gputop.collect.demo.workloads import Load, Workload
+
+SLOTS = 8
+NODE_SHIFT_S = 41.0
+"""How much later the second eight devices live the same stories."""
+
+RESTART_S = 4.0
+FALLS = Windows(first_s=40.0, length_s=35.0, period_s=90.0)
+AFTER_FALLS = FALLS.longer(RESTART_S)
+"""Until the jobs of the device that fell are running again."""
+CRASHES = Windows(first_s=70.0, length_s=RESTART_S, period_s=120.0)
+HANGS = Windows(first_s=95.0, length_s=9.0, period_s=150.0)
+SLOW_CALLS = Windows(first_s=90.0, length_s=5.0, period_s=150.0)
+AIRFLOW = Windows(first_s=12.0, length_s=52.0, period_s=95.0, eternal=True)
+BRAKES = Windows(first_s=125.0, length_s=6.0, period_s=170.0)
+UNCORRECTED = Windows(first_s=112.0, length_s=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A MIG instance: the names and sizes `nvidia-smi mig -lgip` gives for an H100 80GB."""
+
+    profile: str
+    gpu_instance_id: int
+    slices: int
+    memory_mib: int
+    load: Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What one device lives through."""
+
+    key: str
+    load: Workload
+    limit_w: float = 700.0
+    pcie_width: int = 16
+    lost: Windows | None = None
+    hangs: Windows | None = None
+    slow_calls: Windows | None = None
+    airflow: Windows | None = None
+    """Spans in which its heat sink gets too little air."""
+    brake: Windows | None = None
+    sync: Windows | None = None
+    """Spans in which sync boost holds it to a slower device."""
+    xids: tuple[tuple[int, Windows], ...] = ()
+    corrected_per_s: float = 0.0
+    uncorrected: Windows | None = None
+    replays_per_s: float = 0.0
+    remap_pending: bool = False
+    decoding: float = 0.0
+    """Video decoder and JPEG engine over GPU utilisation."""
+    fp32_share: float = 0.10
+    """FP32 pipe activity over SM activity."""
+    instances: tuple[Instance, ...] = ()
+
+
+MIG = (
+    Instance("3g.40gb", 2, 3, 40_448, workloads.serve),
+    Instance("2g.20gb", 3, 2, 20_096, workloads.notebook),
+    Instance("2g.20gb", 5, 2, 20_096, workloads.reinforce),
+)
+
+
+def _shared(t: float, noise: Noise) -> Load:
+    """The loads of the MIG instances, each by its share of the device's seven slices."""
+    parts = [(i.slices / 7, i.load(t, noise)) for i in MIG]
+    duty, sm, tensor, dram, rx, tx, _ = (
+        sum(share * load[n] for share, load in parts) for n in range(7)
+    )
+    return (duty, sm, tensor, dram, rx, tx, 0.0)
+
+
+CAST: tuple[Story, ...] = (
+    Story("training", workloads.train, sync=BRAKES),
+    Story("starved", workloads.starved, pcie_width=8, replays_per_s=0.11, decoding=0.35),
+    Story("serving", workloads.serve, xids=((31, CRASHES),)),
+    Story("idle", workloads.idle, hangs=HANGS, slow_calls=SLOW_CALLS, remap_pending=True,
+          uncorrected=UNCORRECTED, xids=((94, UNCORRECTED),)),
+    Story("capped", workloads.train, limit_w=400.0, brake=BRAKES, corrected_per_s=0.043),
+    Story("hot", workloads.batch, airflow=AIRFLOW),
+    Story("lost", workloads.reinforce, lost=FALLS, xids=((79, FALLS),), fp32_share=0.55),
+    Story("mig", _shared, instances=MIG),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which part a device of the machine plays."""
+
+    index: int
+    slot: int
+    node: int
+
+    @property
+    def story(self) -> Story:
+        """The story of its slot."""
+        return CAST[self.slot]
+
+    @property
+    def shift_s(self) -> float:
+        """How much later than the table says its story happens."""
+        return self.node * NODE_SHIFT_S
+
+
+def places(count: int) -> list[Place]:
+    """The parts of a machine with `count` devices. A single device is the starved one; from the
+    ninth on the cast repeats, later.
+    """
+    if count == 1:
+        return [Place(0, 1, 0)]
+    return [Place(i, i % SLOTS, i // SLOTS) for i in range(count)]

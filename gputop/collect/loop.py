@@ -1,0 +1,341 @@
+"""The collector's loop: asks the machine at every tick and sends what it has answered."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections import deque
+from enum import Enum
+from typing import NamedTuple
+
+import gputop
+from gputop.collect.backend import Answers, Machine, Tick
+from gputop.collect.clock import Clock, SystemClock, next_tick
+from gputop.collect.host import KnowsDriver
+from gputop.collect.selection import Selection
+from gputop.collect.writer import Kind, Wake, Writer
+from gputop.model.codec import encode
+from gputop.model.commands import Command, ReadSlow, Release, Retake, SetInterval
+from gputop.model.frame import SCHEMA_VERSION, Cost, DriverInfo, DriverStatus, Event, Frame, Hello
+
+INTERVAL_LOW_S, INTERVAL_HIGH_S = 0.1, 60.0
+
+GRACE_SHARE, GRACE_S = 0.25, 0.15
+"""How long a frame waits for the devices' answers: a share of the interval, and a most."""
+OFF_SCHEDULE_SHARE = 0.25
+"""After a frame outside the schedule the next tick is at least this share of an interval away, so
+that its rates stand on a span worth the name.
+"""
+MAX_SLEEP_S = 2.0
+"""A timer stands still while the machine is suspended, so the clock is looked at this often."""
+WATCH_S = 2.0
+"""How long after start, release or retake news is looked for although none is due."""
+IMPATIENT_S, IMPATIENT_STEP_S, PATIENT_STEP_S = 0.5, 0.01, 0.1
+"""How often it is looked for: in short steps at first, then in longer ones."""
+
+
+class Options(NamedTuple):
+    """What the command line said."""
+
+    interval_s: float = 1.0
+    frames: int | None = None
+    """Leave after so many frames in which every device had answered or was known not to."""
+    counted: int = 0
+    """How many of these a process before this one has sent."""
+    devices: tuple[str, ...] = ()
+    with_args: bool = False
+    control: bool = False
+
+
+class Progress(NamedTuple):
+    """How far the devices have come: news here is worth a frame outside the schedule."""
+
+    status: DriverStatus
+    pending: bool
+    """True while a device has not answered for the first time."""
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing is expected that has not been answered or given up."""
+        return self.status != "starting" and not self.pending
+
+
+class Why(Enum):
+    """Why a frame leaves."""
+
+    DUE = "its time has come"
+    NEWS = "the driver's state changed"
+    ANSWERED = "the devices have answered for the first time"
+
+
+class Ending(Enum):
+    """Why the loop left."""
+
+    READER_GONE = "the reader went away"
+    PARENT_GONE = "the parent went away"
+    COUNTED = "the frames asked for were sent"
+    RESTART = "the driver was replaced, so the process must start afresh"
+    UNKNOWN_DEVICES = "a device was asked for that is not there"
+    WRITE_FAILED = "writing failed"
+    SIGNAL = "a signal"
+
+
+class Collector:
+    """One session: a hello, then frames and events until someone says `leave`."""
+
+    def __init__(
+        self, machine: Machine, writer: Writer, wake: Wake, options: Options,
+        clock: Clock | None = None,
+    ) -> None:  # fmt: skip
+        self._machine = machine
+        self._writer = writer
+        self._wake = wake
+        self._options = options
+        self._clock = clock or SystemClock()
+        self._interval = clamp_interval(options.interval_s)
+        self._selection = Selection(options.devices)
+        self._session = os.urandom(8).hex()
+        self._host = machine.host.info()
+        self._knows_driver = machine.host if isinstance(machine.host, KnowsDriver) else None
+        self._commands: deque[Command] = deque()
+        self._ending: Ending | None = None
+        self._answers = Answers(DriverInfo())
+        self._told = b""
+        self._unknown: list[str] = []
+        self._ticks = self._frames = self._events = 0
+        self._counted = options.counted
+        self._parent = os.getppid()
+        self._read_slow = False
+        self._sent = self._progress()
+        self._watching_since = 0.0
+
+    @property
+    def driver(self) -> DriverInfo:
+        """The driver as the last answers gave it."""
+        return self._answers.driver
+
+    @property
+    def unknown_devices(self) -> list[str]:
+        """Selectors that mean no device of this machine."""
+        return self._unknown
+
+    @property
+    def has_devices(self) -> bool:
+        """True when the driver works and there is at least one device."""
+        return self.driver.status == "ok" and bool(self._answers.inventory)
+
+    @property
+    def counted(self) -> int:
+        """Frames sent that count towards `Options.frames`."""
+        return self._counted
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why the loop is leaving, or None while it goes on."""
+        return self._ending
+
+    def tell(self, command: Command) -> None:
+        """Hand over a command, from any thread; it is obeyed before the next tick."""
+        self._commands.append(command)
+        self._wake.call()
+
+    def leave(self, why: Ending) -> None:
+        """End the loop at the next step, from any thread or a signal handler. The first reason
+        stays.
+        """
+        if self._ending is None:
+            self._ending = why
+        self._wake.call()
+
+    def run(self) -> Ending:
+        """Send a hello and the host's load, open the driver, and go on until told to leave."""
+        self._say_hello()
+        self._tick(ask=False)
+        self._watch()
+        self._machine.devices.open()
+        gc.freeze()
+        why = self._rest(Why.NEWS)
+        while self._ending is None:
+            self._tick(ask=why is not Why.ANSWERED)
+            why = self._rest(why)
+        return self._ending
+
+    # -- one tick --------------------------------------------------------------------------
+
+    def _tick(self, ask: bool) -> None:
+        """Read the host and, where `ask` says so, the devices; send one frame."""
+        tick = self._new_tick()
+        devices, host = self._machine.devices, self._machine.host
+        if ask:
+            devices.request(tick)
+        load = host.read(tick)
+        if ask:
+            devices.wait(min(GRACE_SHARE * self._interval, GRACE_S))
+            self._take()
+            if self._ending is not None:
+                return
+        answers = self._answers
+        frame = Frame(
+            session=self._session,
+            seq=self._frames,
+            utc_s=tick.utc_s,
+            boottime_s=tick.boottime_s,
+            interval_s=self._interval,
+            host=load,
+            devices=list(answers.readings),
+            processes=host.processes(tick, answers.uses, self._options.with_args),
+            cost=Cost(
+                collect_s=self._clock.boottime() - tick.boottime_s,
+                cpu_s=time.process_time(),
+                nvml_calls=answers.nvml_calls,
+                dropped_frames=self._writer.dropped,
+            ),
+            simulated=self._machine.simulated,
+        )
+        self._writer.put(Kind.FRAME, encode(frame))
+        self._frames += 1
+        if self._sent != (progress := self._progress()):
+            self._sent = progress
+            self._watch()
+        if progress.settled:
+            self._count(self._counted + 1)
+
+    def _new_tick(self) -> Tick:
+        self._ticks += 1
+        slow, self._read_slow = self._read_slow, False
+        return Tick(self._ticks, self._clock.boottime(), self._clock.utc(), self._interval, slow)
+
+    def _count(self, frames: int) -> None:
+        self._counted = frames
+        if self._options.frames is not None and frames >= self._options.frames:
+            self.leave(Ending.COUNTED)
+
+    def _take(self) -> None:
+        """Collect what the devices have answered; a change in what a hello says is sent at once,
+        and so is every event.
+        """
+        answers = self._machine.devices.answers()
+        if answers.driver.status == "ok" and not self._accept(answers):
+            return
+        self._answers = self._selection.apply(answers)
+        if self._knows_driver is not None:
+            self._knows_driver.driver_is(answers.driver)
+        self._say_hello()
+        for event in self._answers.events:
+            self._send_event(event)
+        if getattr(self._machine.devices, "needs_restart", False):
+            self.leave(Ending.RESTART)
+        if self._progress().settled and self.driver.status != "ok":
+            # The first frame, sent before the driver was opened, said all there is to say.
+            self._count(max(self._counted, 1))
+
+    def _accept(self, answers: Answers) -> bool:
+        """Look for devices that were asked for and are not there: with a reader that listens an
+        event says so, without one it is the end (False).
+        """
+        unknown, before = self._selection.unknown(answers.inventory), self._unknown
+        self._unknown = unknown
+        if not unknown or unknown == before:
+            return True
+        if not self._options.control:
+            self.leave(Ending.UNKNOWN_DEVICES)
+            return False
+        text = f"No device of this machine is called {', '.join(unknown)}."
+        utc, boottime = self._clock.utc(), self._clock.boottime()
+        self._send_event(Event(self._session, 0, utc, boottime, "log", text=text))
+        return True
+
+    def _send_event(self, event: Event) -> None:
+        event.session, event.seq = self._session, self._events
+        event.simulated = self._machine.simulated
+        self._events += 1
+        self._writer.put(Kind.EVENT, encode(event))
+
+    def _say_hello(self) -> None:
+        """Send a hello unless the last one said the same. They are compared as lines, since a
+        backend may keep its records and change them.
+        """
+        hello = Hello(
+            schema=SCHEMA_VERSION,
+            program=f"gputop {gputop.__version__}",
+            session=self._session,
+            host=self._host,
+            driver=self._answers.driver,
+            devices=list(self._answers.inventory),
+            interval_s=self._interval,
+            utc_s=0.0,
+            boottime_s=0.0,
+            simulated=self._machine.simulated,
+            with_args=self._options.with_args,
+        )
+        if (told := encode(hello)) == self._told:
+            return
+        self._told = told
+        hello.utc_s, hello.boottime_s = self._clock.utc(), self._clock.boottime()
+        self._writer.put(Kind.HELLO, encode(hello))
+
+    # -- between ticks ---------------------------------------------------------------------
+
+    def _rest(self, last: Why) -> Why:
+        """Sleep after a frame sent for the reason `last`, until there is a reason for another."""
+        apart = 0.0 if last is Why.DUE else OFF_SCHEDULE_SHARE * self._interval
+        due = next_tick(self._clock.boottime(), self._interval, apart)
+        while self._ending is None:
+            if self._obey():
+                due = next_tick(self._clock.boottime(), self._interval)
+            now = self._clock.boottime()
+            expecting = self._expecting(now)
+            if expecting:
+                self._take()
+                progress = self._progress()
+                if progress != self._sent:
+                    return Why.ANSWERED if progress.status == self._sent.status else Why.NEWS
+            if now >= due:
+                return Why.DUE
+            if not self._wake.sleep(min(due - now, self._step(now) if expecting else MAX_SLEEP_S)):
+                self.leave(Ending.READER_GONE)
+            if self._options.control and os.getppid() != self._parent:
+                self.leave(Ending.PARENT_GONE)
+        return Why.DUE
+
+    def _obey(self) -> bool:
+        """Carry out what the reader told us. True when the time of the next tick changed."""
+        rescheduled = False
+        while self._commands:
+            match self._commands.popleft():
+                case SetInterval(seconds=seconds):
+                    self._interval = clamp_interval(seconds)
+                    self._say_hello()
+                    rescheduled = True
+                case ReadSlow():
+                    self._read_slow = True
+                case Release():
+                    self._machine.devices.release()
+                    self._watch()
+                case Retake():
+                    self._machine.devices.retake()
+                    self._watch()
+        return rescheduled
+
+    def _progress(self) -> Progress:
+        pending = any(reading.status == "pending" for reading in self._answers.readings)
+        return Progress(self.driver.status, pending)
+
+    def _watch(self) -> None:
+        """From now on look for news of the devices between ticks too."""
+        self._watching_since = self._clock.boottime()
+
+    def _expecting(self, now: float) -> bool:
+        return not self._progress().settled or now - self._watching_since < WATCH_S
+
+    def _step(self, now: float) -> float:
+        impatient = now - self._watching_since < IMPATIENT_S
+        return IMPATIENT_STEP_S if impatient else PATIENT_STEP_S
+
+
+def clamp_interval(seconds: float) -> float:
+    """The interval nearest to `seconds` that the collector can keep; not a number means 1 s."""
+    if seconds != seconds:
+        return 1.0
+    return min(max(seconds, INTERVAL_LOW_S), INTERVAL_HIGH_S)

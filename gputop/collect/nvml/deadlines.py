@@ -1,0 +1,44 @@
+"""How long the driver may take before gputop says that it does not answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+SCALE_VARIABLE = "GPUTOP_DEADLINE_SCALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Spans of time, all in seconds. Tests shrink them together through `SCALE_VARIABLE`."""
+
+    init_s: float = 10.0
+    """Opening the library, or a device for the first time; then `stuck` or `timed_out`."""
+    reading_s: float = 3.0
+    """A request for a reading; then the device is `timed_out`."""
+    release_s: float = 2.0
+    """Letting go of the driver; then it is `stuck`."""
+    retry_s: float = 1.0
+    """First pause before the driver is tried again; it doubles up to `retry_most_s`."""
+    retry_most_s: float = 10.0
+    find_again_s: float = 3.0
+    """Pause between two attempts to find a lost device."""
+    rescan_s: float = 5.0
+    """Pause between two looks at how many devices there are."""
+    event_wait_s: float = 0.5
+    """The longest wait for an event inside the driver, and so for letting go of it."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deadlines:
+        """The defaults, each times GPUTOP_DEADLINE_SCALE; a scale that is no positive number is
+        taken as 1.
+        """
+        try:
+            scale = float(environment.get(SCALE_VARIABLE, "1"))
+        except ValueError:
+            scale = 1.0
+        if not 0 < scale < 1e6:
+            scale = 1.0
+        usual = cls()
+        return cls(**{field.name: getattr(usual, field.name) * scale for field in fields(cls)})

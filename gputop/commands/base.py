@@ -1,0 +1,145 @@
+"""What the subcommands share: their shape, and the flags that say where readings come from."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from gputop.errors import UsageError
+
+if TYPE_CHECKING:
+    from gputop.collect.backend import Machine
+
+INTERVAL_LOW_S, INTERVAL_HIGH_S = 0.1, 60.0
+DEMO_DEVICES, DEMO_SEED = 8, 1
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are gputop's."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say in one sentence what cannot be meant.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(f"{message}; see `{self.prog} --help`.")
+
+
+class Command(Protocol):
+    """A module under `gputop.commands`."""
+
+    HELP: str
+
+    def prepare_parser(self, parser: argparse.ArgumentParser) -> None:
+        """Add this subcommand's flags."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it, and return the exit code."""
+
+
+def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of everything that reads a machine."""
+    group = parser.add_argument_group("what is read")
+    group.add_argument(
+        "--interval", type=interval, default=1.0, metavar="S",
+        help="seconds between readings, 0.1 to 60 (default: 1)",
+    )  # fmt: skip
+    group.add_argument(
+        "--devices", type=device_list, default=(), metavar="LIST",
+        help="only these: indices, UUIDs or beginnings of UUIDs, with commas between",
+    )  # fmt: skip
+    group.add_argument(
+        "--with-args", action="store_true",
+        help="read the command lines of processes too; they can hold secrets",
+    )  # fmt: skip
+    add_demo_arguments(parser)
+
+
+def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that put a simulated machine in the place of this one."""
+    group = parser.add_argument_group("demo")
+    group.add_argument(
+        "--demo", action="store_true", help="a simulated machine instead of this one"
+    )
+    group.add_argument(
+        "--demo-devices", type=demo_devices, default=DEMO_DEVICES, metavar="N",
+        help=f"how many devices it has (default: {DEMO_DEVICES})",
+    )  # fmt: skip
+    group.add_argument(
+        "--demo-seed", type=int, default=DEMO_SEED, metavar="S",
+        help=f"the same number simulates the same machine (default: {DEMO_SEED})",
+    )  # fmt: skip
+
+
+def machine_from(args: argparse.Namespace) -> Machine:
+    """The machine the flags mean. Imports its backend, but asks it nothing yet."""
+    from gputop.collect.backend import Machine
+
+    if args.demo:
+        from gputop.collect.demo import demo_machine
+
+        return demo_machine(args.demo_devices, args.demo_seed)
+    from gputop.collect.host import this_host
+    from gputop.collect.nvml import NvmlDevices
+
+    return Machine(NvmlDevices(), this_host())
+
+
+def stream_arguments(args: argparse.Namespace) -> list[str]:
+    """The flags with which `gputop stream` reads the same machine in the same way: `interval`
+    (in seconds), `devices` and `with_args` of `args`, and the demo's.
+    """
+    flags = ["--interval", repr(args.interval)]
+    if args.devices:
+        flags += ["--devices", ",".join(args.devices)]
+    if args.with_args:
+        flags.append("--with-args")
+    if args.demo:
+        flags += ["--demo", "--demo-devices", str(args.demo_devices)]
+        flags += ["--demo-seed", str(args.demo_seed)]
+    return flags
+
+
+def interval(text: str) -> float:
+    """An interval in seconds.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number, or out of range.
+    """
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = float("nan")
+    if not INTERVAL_LOW_S <= seconds <= INTERVAL_HIGH_S:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds from {INTERVAL_LOW_S:g} to {INTERVAL_HIGH_S:g}"
+        )
+    return seconds
+
+
+def device_list(text: str) -> tuple[str, ...]:
+    """Device selectors with commas between.
+
+    Raises:
+        argparse.ArgumentTypeError: one is neither an index nor the beginning of a UUID.
+    """
+    selectors = tuple(part.strip() for part in text.split(",") if part.strip())
+    wrong = [s for s in selectors if not (s.isdecimal() or s.upper().startswith(("GPU-", "MIG-")))]
+    if wrong or not selectors:
+        raise argparse.ArgumentTypeError(
+            f"{(wrong or [text])[0]!r} is neither an index such as 0 nor the beginning of a UUID "
+            "such as GPU-8932f937"
+        )
+    return selectors
+
+
+def demo_devices(text: str) -> int:
+    """How many devices the demo has.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number from 1 to 64.
+    """
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64")
+    return int(text)

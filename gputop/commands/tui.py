@@ -1,0 +1,53 @@
+"""`gputop` without a subcommand: the terminal UI."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from gputop import settings
+from gputop.commands.base import add_demo_arguments, stream_arguments
+from gputop.errors import UsageError
+from gputop.sources.local import LocalSource
+
+HELP = "show the GPUs of this machine"
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the UI: one for every setting, and those of the demo."""
+    settings.add_flags(parser)
+    add_demo_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the UI until the user quits.
+
+    Raises:
+        UsageError: there is no terminal to draw on.
+        SettingsError: the settings are broken.
+        CollectorFailed: the collector cannot be started.
+    """
+    _need_terminal()
+    chosen = settings.load(args)
+    args.interval, args.devices = chosen.interval, chosen.devices
+    args.with_args = not chosen.hide_args
+    source = LocalSource(stream_arguments(args), chosen.interval)
+    source.spawn()  # before Textual is imported: the two start side by side
+
+    from gputop.ui.run import run_app
+
+    return run_app(source, chosen)
+
+
+def _need_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "The screen needs a terminal; in a pipe or a script use `gputop snapshot` for one "
+            "reading or `gputop stream` for all of them."
+        )
+    if os.environ.get("TERM", "dumb") in {"dumb", ""}:
+        raise UsageError(
+            "This terminal (TERM=dumb) cannot be drawn on; use `gputop snapshot`, or set TERM to "
+            "what the terminal is."
+        )

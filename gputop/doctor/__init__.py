@@ -1,0 +1,1 @@
+"""What works between gputop and the GPUs, what does not, and what to do about it."""

@@ -1,0 +1,89 @@
+"""The formats of a snapshot, in one table: command line, screen and help are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gputop.export import csv_format, json_format, openmetrics, text_format
+from gputop.model.frame import Frame, Hello
+from gputop.text import DEFAULT_UNITS, Units
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may choose about a snapshot."""
+
+    with_args: bool = False
+    """True writes command lines, which can hold secrets, where the readings carry them."""
+    width: int = text_format.DEFAULT_WIDTH
+    """Cells of a line, for text."""
+    units: Units = DEFAULT_UNITS
+    """For text; the other formats have their units in their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a snapshot."""
+
+    tail: str
+    """What stands between the chosen name and its suffix; empty for the first file."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way to write a snapshot."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    """Of its files; the first is the usual one."""
+    meaning: str
+    make: Callable[[Hello, Frame, Options], Sequence[Part]] | None
+    """None where only the screen can make it."""
+
+
+def _text(hello: Hello, frame: Frame, options: Options) -> list[Part]:
+    page = text_format.render(hello, frame, options.with_args, options.width, options.units)
+    return [Part("", page)]
+
+
+def _json(hello: Hello, frame: Frame, options: Options) -> list[Part]:
+    return [Part("", json_format.render(hello, frame, options.with_args))]
+
+
+def _csv(hello: Hello, frame: Frame, options: Options) -> list[Part]:
+    return [
+        Part("", csv_format.devices_table(hello, frame)),
+        Part("-processes", csv_format.processes_table(hello, frame, options.with_args)),
+    ]
+
+
+def _openmetrics(hello: Hello, frame: Frame, options: Options) -> list[Part]:
+    return [Part("", openmetrics.render(hello, frame))]
+
+
+FORMATS: dict[str, Format] = {
+    form.name: form
+    for form in (
+        Format("text", (".txt",), "a page for people", _text),
+        Format("json", (".json",), "one document with every value and its unit", _json),
+        Format("csv", (".csv",), "two tables, of devices and of processes", _csv),
+        Format("openmetrics", (".prom", ".om"), "for Prometheus and its kin", _openmetrics),
+        Format("svg", (".svg",), "a picture of the screen", None),
+    )
+}
+PRINTABLE: tuple[str, ...] = tuple(name for name, form in FORMATS.items() if form.make)
+"""Names of the formats that need no screen."""
+
+
+def of_suffix(path: Path) -> Format | None:
+    """The format whose suffix `path` has, or None."""
+    suffix = path.suffix.lower()
+    return next((form for form in FORMATS.values() if suffix in form.suffixes), None)
+
+
+def part_path(path: Path, part: Part) -> Path:
+    """Where a part goes when the user named `path`: ``a.csv``, then ``a-processes.csv``."""
+    return path.with_name(f"{path.stem}{part.tail}{path.suffix}") if part.tail else path

@@ -1,0 +1,168 @@
+"""Follows the rules over time: which warnings last, and which have been."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from gputop.insight.alerts import Alert, severity_rank
+from gputop.insight.rules import RULES, Measured, Rule, Thresholds
+from gputop.model.frame import Event, Process
+from gputop.model.nvml_tables import Severity, xid
+from gputop.state.store import DeviceState, Store
+
+PAST_KEPT = 500
+XID_SHOWN_S = 300.0
+"""An Xid is a moment; it is shown as active this long so that it is seen."""
+GONE_WORTH_BYTES = 1 << 30
+"""A process that ends is worth a notice when it held at least this much."""
+
+
+class AlertLog:
+    """The warnings of one host."""
+
+    def __init__(self, thresholds: Thresholds | None = None) -> None:
+        self.thresholds = thresholds or Thresholds()
+        self.past: deque[Alert] = deque(maxlen=PAST_KEPT)
+        self._active: dict[tuple[str | None, str], Alert] = {}
+        self._speaking_since: dict[tuple[str, str], float] = {}
+        self._silent_since: dict[tuple[str | None, str], float] = {}
+        self._events_seen: tuple[str, int] = ("", 0)
+        self._held: dict[tuple[int, int | None], tuple[Process, int]] = {}
+
+    def update(self, store: Store) -> None:
+        """Take the store as it is after its newest frame."""
+        frame = store.frame
+        if frame is None:
+            return
+        now, utc = frame.boottime_s, frame.utc_s
+        for device in store.devices:
+            for rule in RULES:
+                self._follow(rule, device, now, utc)
+        self._follow_events(store, now)
+        self._follow_processes(store, now, utc)
+
+    def _follow(self, rule: Rule, device: DeviceState, now: float, utc: float) -> None:
+        key = (device.uuid, rule.key)
+        alert = self._active.get(key)
+        measured = rule.test(device, self.thresholds, alert is not None)
+        if measured is None:
+            self._speaking_since.pop(key, None)
+            if alert is not None and self._may_end(rule, device, key, now):
+                self._end(key, now)
+            return
+        self._silent_since.pop(key, None)
+        if alert is None:
+            since = self._speaking_since.setdefault(key, now)
+            if now - since < rule.holds_for(self.thresholds):
+                return
+            alert = self._active[key] = _alert(rule, device, measured, since, utc - (now - since))
+        _measure(alert, measured)
+
+    def _may_end(self, rule: Rule, device: DeviceState, key: tuple[str, str], now: float) -> bool:
+        if device.reading.status != "ok" and rule.key not in {"lost", "error", "timed_out"}:
+            return False  # nothing is known of it: a warning does not end for want of a reading
+        return now - self._silent_since.setdefault(key, now) >= rule.linger_s
+
+    def _end(self, key: tuple[str | None, str], now: float) -> None:
+        alert = self._active.pop(key)
+        alert.until_s = self._silent_since.pop(key, now)
+        self.past.append(alert)
+
+    def _follow_events(self, store: Store, now: float) -> None:
+        for event in store.events:
+            if (event.session, event.seq) > self._events_seen or (
+                event.session != self._events_seen[0]
+            ):
+                self._events_seen = (event.session, event.seq)
+                self._begin_event(event, store)
+        for key, alert in list(self._active.items()):
+            if alert.rule.startswith("xid:") and now - alert.since_s >= XID_SHOWN_S:
+                self._end(key, now)
+
+    def _begin_event(self, event: Event, store: Store) -> None:
+        code = event.code or 0
+        entry = xid(code)
+        key = (event.device, f"xid:{code}")
+        if key in self._active:
+            self._end(key, event.boottime_s)
+        device = store.device(event.device) if event.device else None
+        blame = {"application": "caused by an application", "hardware": "a hardware fault"}
+        self._active[key] = Alert(
+            rule=key[1], device=event.device, where=label(device) if device else "host",
+            severity=entry.severity, word="XID", title=f"Xid {code}: {entry.name}",
+            meaning=f"The driver reported an error, {blame.get(entry.fault, 'cause not certain')}.",
+            advice=entry.advice, since_s=event.boottime_s, since_utc_s=event.utc_s,
+            detail=event.text,
+        )  # fmt: skip
+
+    def _follow_processes(self, store: Store, now: float, utc: float) -> None:
+        held = {}
+        answering = {d.uuid for d in store.devices if d.reading.status == "ok"}
+        for process in store.processes:
+            memory = sum(use.memory_bytes or 0 for use in process.uses)
+            held[process.pid, process.start_ticks] = (process, memory)
+        for key, (process, memory) in self._held.items():
+            if key in held:
+                continue
+            if not all(use.device in answering for use in process.uses):
+                held[key] = (process, memory)  # its device is silent: it may still be there
+            elif memory >= GONE_WORTH_BYTES:
+                self._note_gone(store, process, memory, now, utc)
+        self._held = held
+
+    def _note_gone(
+        self, store: Store, process: Process, memory: int, now: float, utc: float
+    ) -> None:
+        uuid = process.uses[0].device
+        device = store.device(uuid)
+        self.past.append(
+            Alert(
+                rule="process_gone",
+                device=uuid,
+                where=label(device) if device else "",
+                severity="notice",
+                word="ENDED",
+                title=f"process {process.pid} ended",
+                meaning=f"{process.name or 'It'} of {process.user or 'unknown user'} gave back "
+                f"{memory / 2**30:.1f} GiB of device memory.",
+                advice="Look for an out-of-memory kill if it was not meant to end.",
+                since_s=now,
+                since_utc_s=utc,
+                until_s=now,
+            )
+        )
+
+    @property
+    def active(self) -> list[Alert]:
+        """The warnings that last, worst first, then oldest first."""
+        return sorted(self._active.values(), key=lambda a: (severity_rank(a.severity), a.since_s))
+
+    def of_device(self, uuid: str) -> list[Alert]:
+        """The warnings that last on one device, worst first."""
+        return [alert for alert in self.active if alert.device == uuid]
+
+    def count(self, severity: Severity) -> int:
+        """How many warnings of a severity last."""
+        return sum(alert.severity == severity for alert in self._active.values())
+
+
+def label(device: DeviceState) -> str:
+    """Index and name of a device, for a person."""
+    index = "?" if device.info.index is None else str(device.info.index)
+    return f"{index} {device.info.name.removeprefix('NVIDIA ')}"
+
+
+def _alert(rule: Rule, device: DeviceState, measured: Measured, since: float, utc: float) -> Alert:
+    return Alert(
+        rule=rule.key, device=device.uuid, where=label(device),
+        severity=measured.severity or rule.severity, word=rule.word,
+        title=measured.title or rule.title,
+        meaning=measured.meaning or rule.meaning, advice=measured.advice or rule.advice,
+        since_s=since, since_utc_s=utc,
+    )  # fmt: skip
+
+
+def _measure(alert: Alert, measured: Measured) -> None:
+    alert.detail = measured.detail
+    if alert.worst is None or measured.number > alert.worst:
+        alert.worst, alert.worst_detail = measured.number, measured.detail

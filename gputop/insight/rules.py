@@ -1,0 +1,208 @@
+"""What is worth a warning: one table of rules, each a small test of a device's state.
+
+A test answers None when all is well. While a warning is active the test may be asked for more
+calm before it ends (`active`), so that a value at the edge does not flap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gputop.model.nvml_tables import HARMFUL, RECOVERY_ACTIONS, EventReason, Severity
+from gputop.state.store import DeviceState
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The edges; settings of the same names change them."""
+
+    memory_full: float = 0.95
+    """Share of device memory from which it counts as full."""
+    temperature_margin_c: float = 3.0
+    """°C below slowdown from which it counts as hot."""
+    busy: float = 0.5
+    """GPU utilisation from which a device is under load."""
+    idle: float = 0.05
+    """GPU utilisation below which a device is idle."""
+    idle_s: float = 300.0
+    """Seconds after which an idle device that holds memory is worth a notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Why a rule speaks: a number to find the worst by, and the same for a person."""
+
+    number: float = 0.0
+    detail: str = ""
+    severity: Severity | None = None
+    title: str | None = None
+    meaning: str | None = None
+    advice: str | None = None
+
+
+Test = Callable[[DeviceState, Thresholds, bool], Measured | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of warning."""
+
+    key: str
+    severity: Severity
+    title: str
+    meaning: str
+    advice: str
+    test: Test
+    word: str
+    """At most six letters, for a row that has room for no more."""
+    hold_s: float | Callable[[Thresholds], float] = 0.0
+    """How long the test must speak before the warning begins."""
+    linger_s: float = 5.0
+    """How long it must be silent before the warning ends."""
+
+    def holds_for(self, thresholds: Thresholds) -> float:
+        """`hold_s` as a number."""
+        return self.hold_s(thresholds) if callable(self.hold_s) else self.hold_s
+
+
+def _reason(reason: EventReason) -> Rule:
+    assert reason.severity is not None
+
+    def test(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
+        mask = device.number("event_reasons")
+        if mask is None or not int(mask) & reason.bit:
+            return None
+        if reason.bit == 0x8 and int(mask) & 0xC0:
+            return None  # a roll-up: the thermal or brake bit says it better
+        return Measured(1.0)
+
+    return Rule(
+        f"reason:{reason.key}",
+        reason.severity,
+        reason.label,
+        reason.meaning,
+        reason.advice,
+        test,
+        reason.word,
+    )
+
+
+def _status(*statuses: str) -> Test:
+    def test(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
+        return Measured(1.0, device.reading.detail) if device.reading.status in statuses else None
+
+    return test
+
+
+def _hot(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured | None:
+    now = device.number("temperature_c")
+    margin = device.number("temperature_margin_c")
+    limit = device.number("temperature_slowdown_c")
+    if now is not None and limit is not None:
+        margin = limit - now
+    if margin is None:
+        return None
+    edge = thresholds.temperature_margin_c + (2 if active else 0)
+    return Measured(-margin, f"{margin:.0f} °C below slowdown") if margin <= edge else None
+
+
+def _memory_full(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured | None:
+    used, total = device.number("memory_used_bytes"), device.number("memory_total_bytes")
+    if used is None or not total:
+        return None
+    ratio = used / total
+    edge = thresholds.memory_full - (0.02 if active else 0)
+    return Measured(ratio, f"{ratio:.0%} full") if ratio >= edge else None
+
+
+def _link_narrow(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured | None:
+    # Idle links step down to save power: only under load does a slower link mean anything.
+    busy = device.number("gpu_utilization")
+    state = device.number("performance_state")
+    if busy is None or busy < thresholds.busy / (2 if active else 1) or (state or 0) > 2:
+        return None
+    lacks = []
+    for part, unit in (("generation", "gen "), ("width", "x")):
+        now, most = device.number(f"pcie_{part}"), device.number(f"pcie_{part}_max")
+        if now is not None and most is not None and now < most:
+            lacks.append(f"{unit}{now:.0f} of {unit}{most:.0f}")
+    return Measured(1.0, ", ".join(lacks)) if lacks else None
+
+
+def _counter(name: str, word: str) -> Test:
+    def test(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
+        count = device.number(name)
+        return Measured(count, f"{count:.0f} {word}") if count else None
+
+    return test
+
+
+def _flag(name: str) -> Test:
+    def test(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
+        return Measured(1.0) if device.number(name) else None
+
+    return test
+
+
+def _recovery(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
+    action = device.number("recovery_action")
+    if not action:
+        return None
+    asked = RECOVERY_ACTIONS.get(int(action), f"action {action:.0f}")
+    return Measured(action, asked)
+
+
+def _idle_holding(device: DeviceState, thresholds: Thresholds, _: bool) -> Measured | None:
+    used, total = device.number("memory_used_bytes"), device.number("memory_total_bytes")
+    busy = device.number("gpu_utilization")
+    if used is None or not total or busy is None or busy >= thresholds.idle:
+        return None
+    # A driver alone holds a few hundred MiB; 2 % of the card is more than that on every card.
+    return Measured(used, f"{used / 2**30:.1f} GiB held") if used / total > 0.02 else None
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("lost", "critical", "device lost", "The driver can no longer reach the device.",
+         "Reset the device or reboot; check power and seating if it happens again.",
+         _status("lost"), "LOST", linger_s=0),
+    Rule("error", "critical", "device not readable", "The driver answers this device with errors.",
+         "See `gputop doctor` and the kernel log.", _status("error"), "ERROR", linger_s=0),
+    Rule("timed_out", "warning", "driver does not answer",
+         "A call into the driver has not come back; the values shown are old.",
+         "Wait; look for Xid messages in the kernel log if it stays.", _status("timed_out"),
+         "STUCK", linger_s=0),
+    *(_reason(reason) for reason in HARMFUL),
+    Rule("hot", "warning", "close to thermal slowdown",
+         "The temperature is within a few degrees of where the clocks are cut.",
+         "Improve the airflow, or lower the power limit.", _hot, "HOT"),
+    Rule("memory_full", "notice", "memory nearly full",
+         "Little device memory is left; the next allocation may fail.",
+         "Usual where a framework reserves it all; else lower the batch size.", _memory_full,
+         "FULL"),
+    Rule("link", "warning", "PCIe link below its maximum",
+         "Under load the link runs slower than device and slot could.",
+         "Reseat the card or cable and check the slot's lanes in the BIOS.", _link_narrow, "LINK",
+         hold_s=10),
+    Rule("ecc_uncorrected", "critical", "uncorrectable ECC errors",
+         "Memory returned wrong data since the driver was loaded.",
+         "Drain the device, reset it, and run diagnostics.",
+         _counter("ecc_uncorrected_volatile", "errors"), "ECC"),
+    Rule("ecc_corrected", "notice", "corrected ECC errors",
+         "Memory errors were corrected since the driver was loaded; no data was lost.",
+         "Watch the rate.", _counter("ecc_corrected_volatile", "errors"), "ecc"),
+    Rule("remap_pending", "warning", "row remap pending",
+         "A faulty memory row will be replaced at the next reset.",
+         "Reset the device at the next chance.", _flag("remap_pending"), "REMAP"),
+    Rule("remap_failed", "critical", "row remap failed",
+         "A faulty memory row could not be replaced.", "Have the device replaced.",
+         _flag("remap_failed"), "REMAP!"),
+    Rule("retirement_pending", "warning", "page retirement pending",
+         "Faulty memory pages will be retired at the next reset.",
+         "Reset the device at the next chance.", _flag("retirement_pending"), "RETIRE"),
+    Rule("recovery", "warning", "recovery asked for",
+         "The driver asks for a recovery action.", "Do what it asks for.", _recovery, "RESET"),
+    Rule("idle_holding", "notice", "idle, holding memory",
+         "Nothing has run for minutes while memory is held, so nobody else can use the device.",
+         "Ask its owner to end the process.", _idle_holding, "IDLE", hold_s=lambda t: t.idle_s),
+)  # fmt: skip

@@ -1,0 +1,287 @@
+"""Settings: one table of names, kinds and defaults, filled from flags and a TOML file.
+
+A flag wins over the file, the file over the default. The file is ``gputop/config.toml`` in the
+user's config folder (``$XDG_CONFIG_HOME``, else ``~/.config``), or what ``--config`` names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gputop.errors import SettingsError
+
+LARGEST_FILE = 1 << 20
+"""Bytes; a settings file beyond this is none."""
+_WORDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class _Wrong(ValueError):
+    """A value that is not accepted; the message says what is."""
+
+
+def seconds(low: float, high: float) -> Callable[[object], float]:
+    """A converter for a time: a number of seconds, or text such as ``500ms``, ``5m``, ``1h``."""
+
+    def convert(value: object) -> float:
+        number = _seconds(value)
+        if number is None or not low <= number <= high:
+            raise _Wrong(f"a time from {low:g} to {high:g} seconds, such as {low:g} or 5m")
+        return number
+
+    return convert
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|[smhd])?\s*", str(value))
+    if not match:
+        return None
+    scale = 0.001 if match[2] == "ms" else _WORDS[match[2] or "s"]
+    return float(match[1]) * scale
+
+
+def number(low: float, high: float) -> Callable[[object], float]:
+    """A converter for a number in a range."""
+
+    def convert(value: object) -> float:
+        try:
+            result = float(value) if not isinstance(value, bool) else float("nan")  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            result = float("nan")
+        if not low <= result <= high:
+            raise _Wrong(f"a number from {low:g} to {high:g}")
+        return result
+
+    return convert
+
+
+def choice(*accepted: str) -> Callable[[object], str]:
+    """A converter for one word of a few."""
+
+    def convert(value: object) -> str:
+        if value not in accepted:
+            raise _Wrong("one of " + ", ".join(accepted))
+        return str(value)
+
+    return convert
+
+
+def switch(value: object) -> bool:
+    """A converter for true and false."""
+    if not isinstance(value, bool):
+        raise _Wrong("true or false")
+    return value
+
+
+def words(value: object) -> tuple[str, ...]:
+    """A converter for a list of words, or words joined by commas."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",")]
+    if not isinstance(value, list) or not all(isinstance(w, str | int) for w in value):
+        raise _Wrong('a list of words, such as ["0", "GPU-8f1c"]')
+    return tuple(str(word) for word in value if str(word))
+
+
+def word(value: object) -> str:
+    """A converter for text."""
+    if not isinstance(value, str):
+        raise _Wrong("text in quotes")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. Its name is that of its flag."""
+
+    name: str
+    convert: Callable[[object], Any]
+    default: Any
+    help: str
+    metavar: str = ""
+    flag: bool = True
+    """False for what only the file can say."""
+
+    @property
+    def attribute(self) -> str:
+        """The name as an attribute of `Settings`."""
+        return self.name.replace("-", "_").replace(".", "_")
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("interval", seconds(0.1, 60), 1.0, "seconds between readings, 0.1 to 60", "S"),
+    Setting("devices", words, (), "devices to show: indices or UUIDs, joined by commas", "LIST"),
+    Setting("window", seconds(10, 86400), 300.0, "time the charts show, such as 90s, 5m or 1h",
+            "TIME"),
+    Setting("theme", choice("auto", "dark", "light", "contrast", "terminal", "mono"), "auto",
+            "auto, dark, light, contrast, terminal (its own 16 colours) or mono", "NAME"),
+    Setting("columns", words, (), "columns of the process table, in order, joined by commas",
+            "LIST"),
+    Setting("sort", word, "", "column the process table is sorted by", "COLUMN"),
+    Setting("temperature", choice("c", "f"), "c", "show temperatures in c or f", "UNIT"),
+    Setting("memory", choice("binary", "decimal"), "binary",
+            "show sizes in binary (GiB) or decimal (GB) units", "UNIT"),
+    Setting("ascii", switch, False, "draw with ASCII characters only"),
+    Setting("no-color", switch, False, "use no colour (NO_COLOR in the environment does the same)"),
+    Setting("no-mouse", switch, False, "leave the mouse to the terminal"),
+    Setting("read-only", switch, False, "send no signals to processes, whatever is typed"),
+    Setting("with-args", switch, False, "put command-line arguments into files too"),
+    Setting("hide-args", switch, False, "show only the program's name of command lines"),
+    Setting("snapshot-folder", word, "", "where `e` writes; the working folder by default", "DIR"),
+    Setting("snapshot-format", choice("text", "json", "csv", "openmetrics", "svg"), "json",
+            "what `e` writes: text, json, csv, openmetrics or svg", "FORMAT"),
+    Setting("thresholds.memory_full", number(0, 1), 0.95,
+            "share of device memory that counts as full", flag=False),
+    Setting("thresholds.temperature_margin_c", number(0, 100), 3.0,
+            "degrees Celsius below slowdown that count as hot", flag=False),
+    Setting("thresholds.busy", number(0, 1), 0.5, "utilisation of a device under load",
+            flag=False),
+    Setting("thresholds.idle", number(0, 1), 0.05, "utilisation of an idle device", flag=False),
+    Setting("thresholds.idle_s", seconds(1, 86400), 300.0,
+            "time after which an idle device that holds memory is worth a notice", flag=False),
+)  # fmt: skip
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+class Settings:
+    """The values in force, as attributes named after the settings."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = {s.attribute: values.get(s.name, s.default) for s in SETTINGS}
+
+    def __getattr__(self, attribute: str) -> Any:
+        try:
+            return self.__dict__["_values"][attribute]
+        except KeyError:
+            raise AttributeError(attribute) from None
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Give a parser the flags of every setting, and ``--config``. Unset flags stay None."""
+    parser.add_argument("--config", metavar="FILE", help="read settings from this file")
+    for setting in SETTINGS:
+        if not setting.flag:
+            continue
+        if setting.convert is switch:
+            parser.add_argument(
+                f"--{setting.name}", action="store_true", default=None, help=setting.help
+            )
+        else:
+            parser.add_argument(
+                f"--{setting.name}", metavar=setting.metavar, type=_flag_type(setting),
+                default=None, help=setting.help,
+            )  # fmt: skip
+
+
+def _flag_type(setting: Setting) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return setting.convert(text)
+        except _Wrong as wrong:
+            raise ArgumentTypeError(f"{text!r} is not accepted; give {wrong}") from None
+
+    return convert
+
+
+def load(args: Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings from the flags in `args` and from the file.
+
+    Raises:
+        SettingsError: the file is broken, or names or values in it are not accepted.
+    """
+    path, asked_for = _config_path(args, environ)
+    values = _read(path, asked_for)
+    for setting in SETTINGS:
+        given = getattr(args, setting.attribute, None)
+        if given is not None:
+            values[setting.name] = given
+    return Settings(values)
+
+
+def _config_path(args: Namespace, environ: Mapping[str, str]) -> tuple[Path, bool]:
+    if getattr(args, "config", None):
+        return Path(args.config), True
+    base = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return Path(base, "gputop", "config.toml"), False
+
+
+def _read(path: Path, asked_for: bool) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(LARGEST_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        if asked_for:
+            raise SettingsError(f"There is no settings file {path}.") from None
+        return {}
+    except OSError as error:
+        raise SettingsError(f"Cannot read the settings in {path}: {error.strerror}.") from None
+    if len(raw) > LARGEST_FILE:
+        raise SettingsError(f"{path} is larger than 1 MiB, so it is no settings file.")
+    return parse(raw, str(path))
+
+
+def parse(raw: bytes, where: str) -> dict[str, Any]:
+    """The settings in a TOML text, converted, by name.
+
+    Raises:
+        SettingsError: names the line, and what would be accepted.
+    """
+    import tomllib  # only where there is a file: the import is part of the start
+
+    try:
+        text = raw.decode("utf-8")
+        document = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise SettingsError(f"{where}, line {line}: this is not UTF-8 text.") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SettingsError(f"{where}: {error}.") from None
+    values = {}
+    for name, value in _flatten(document):
+        line = _line_of(text, name)
+        setting = _BY_NAME.get(name)
+        if setting is None:
+            raise SettingsError(f"{where}, line {line}: {_unknown(name)}")
+        try:
+            values[name] = setting.convert(value)
+        except _Wrong as wrong:
+            raise SettingsError(
+                f"{where}, line {line}: {name} = {value!r:.60} is not accepted; give {wrong}."
+            ) from None
+    return values
+
+
+def _flatten(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    flat = []
+    for key, value in document.items():
+        if isinstance(value, dict):
+            flat += [(f"{key}.{inner}", deep) for inner, deep in value.items()]
+        else:
+            flat.append((key.replace("_", "-"), value))
+    return flat
+
+
+def _line_of(text: str, name: str) -> int:
+    """The line a setting stands on: the first that begins with its last part."""
+    last = name.rpartition(".")[2]
+    key = "[-_]".join(re.escape(part) for part in re.split("[-_]", last))
+    for number_, line in enumerate(text.splitlines(), 1):
+        if re.match(rf"""\s*(?:[\w-]+\.)?["']?{key}["']?\s*[=.]""", line):
+            return number_
+    return 1
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, _BY_NAME, n=1)
+    hint = f"did you mean {close[0]}?" if close else "accepted are " + ", ".join(_BY_NAME) + "."
+    return f"there is no setting {name}; {hint}"

@@ -1,0 +1,60 @@
+"""What every source of records is to those who read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from gputop.model.commands import Command
+from gputop.model.frame import AnyRecord
+
+EXIT_START_AFRESH = 75
+"""How a collector with `--control` ends when the driver was replaced under it: a new process will
+do (EX_TEMPFAIL of sysexits.h).
+"""
+
+SourceState = Literal["starting", "live", "silent", "restarting", "stuck", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How a source is doing."""
+
+    state: SourceState
+    message: str = ""
+    """One sentence on a state other than live, or on what could not be read."""
+    since_s: float = 0.0
+    """`time.monotonic()` at which it came into this state."""
+    attempts: int = 0
+    """How often it was started again since it last worked for a minute."""
+    stderr: str = ""
+    """The last line the collector wrote to stderr."""
+
+
+OnRecord = Callable[[AnyRecord], None]
+OnStatus = Callable[[SourceStatus], None]
+
+
+class Source(Protocol):
+    """Yields records: hellos, frames and events of one host."""
+
+    live: bool
+    """True when the records are made now, False when they are played back."""
+    can_seek: bool
+    can_set_interval: bool
+    can_signal: bool
+    """True when its pids are processes of this machine, so that signals may be sent to them."""
+
+    @property
+    def period_s(self) -> float:
+        """Seconds from one frame to the next, on which staleness rests."""
+
+    def start(self, on_record: OnRecord, on_status: OnStatus) -> None:
+        """Begin to deliver. Both are called from a thread of the source and must return soon."""
+
+    def send(self, command: Command) -> None:
+        """Tell the collector behind it; a source without one ignores it."""
+
+    def stop(self) -> None:
+        """End it without waiting. Nothing is delivered afterwards, save a call under way."""

@@ -1,0 +1,152 @@
+"""One reading of this machine, for commands that print and leave."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable, Sequence
+
+from gputop.errors import EXIT_USAGE, CollectorFailed, NoDriver, UsageError
+from gputop.model.frame import AnyRecord, DeviceReading, DriverInfo, Frame, Hello
+from gputop.sources.deadlines import Deadlines
+from gputop.sources.lines import RecordLines
+from gputop.sources.process import READ_BYTES, CollectorProcess, collector_command
+
+SHORTEST_WINDOW_S = 0.1
+
+
+def read_once(
+    arguments: Sequence[str],
+    window_s: float = 0.25,
+    timeout_s: float | None = None,
+    command: Callable[[Sequence[str]], list[str]] = collector_command,
+) -> tuple[Hello, Frame]:
+    """The machine as it is now: two readings at least `window_s` apart, so that rates exist.
+
+    `arguments` are flags of `gputop stream`, such as ``["--demo"]``; the interval among them is
+    replaced by the window, which the frame states as its `interval_s`. A device that does not
+    answer within the deadline stands in the frame as `timed_out`, and the others are there.
+    `timeout_s` bounds the whole (20 s unless told).
+
+    Raises:
+        NoDriver: there is no NVIDIA driver, or no device behind it.
+        UsageError: the collector refused the arguments, such as a device that is not there.
+        CollectorFailed: it ended, fell silent, or the driver does not answer.
+    """
+    window_s = max(window_s, SHORTEST_WINDOW_S)
+    deadlines = Deadlines.from_environment()
+    reading = _Reading(window_s, deadlines.answer_s)
+    process = CollectorProcess(command([*arguments, "--interval", repr(window_s)]), control=False)
+    try:
+        _follow(process, reading, deadlines.once_s if timeout_s is None else timeout_s)
+    finally:
+        process.kill()
+    return reading.result()
+
+
+class _Reading:
+    """Takes records until there is a frame worth returning."""
+
+    def __init__(self, window_s: float, answer_s: float) -> None:
+        self._window = window_s
+        self._answer_s = answer_s
+        self._hello: Hello | None = None
+        self._frame: Frame | None = None
+        self._open_since: float | None = None
+        self._first_answer: float | None = None
+        self.done = False
+
+    @property
+    def is_waiting_for_devices(self) -> bool:
+        """True once the driver is open: what is missing then are answers of devices."""
+        return self._frame is not None and self._open_since is not None
+
+    def take(self, record: AnyRecord) -> None:
+        """Look at the next record.
+
+        Raises:
+            NoDriver, CollectorFailed: the driver's state says that nothing will come.
+        """
+        if isinstance(record, Hello):
+            self._hello = record
+            _judge(record)
+        elif isinstance(record, Frame) and record.devices:
+            self._take_frame(record)
+
+    def result(self) -> tuple[Hello, Frame]:
+        """The last hello and frame, with devices that never answered marked as such."""
+        assert self._hello is not None
+        assert self._frame is not None
+        for reading in self._frame.devices:
+            if reading.status == "pending":
+                _give_up(reading, self._frame.boottime_s - (self._open_since or 0.0))
+        return self._hello, self._frame
+
+    def _take_frame(self, frame: Frame) -> None:
+        now = frame.boottime_s
+        self._frame = frame
+        self._open_since = now if self._open_since is None else self._open_since
+        waiting = sum(reading.status == "pending" for reading in frame.devices)
+        if self._first_answer is None and waiting < len(frame.devices):
+            self._first_answer = now
+        if now - self._open_since >= self._answer_s:
+            self.done = True
+        elif self._first_answer is not None and not waiting:
+            self.done = now - self._first_answer >= self._window
+
+
+def _follow(process: CollectorProcess, reading: _Reading, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    lines = RecordLines()
+    poll = select.poll()
+    poll.register(process.out, select.POLLIN)
+    poll.register(process.errors, select.POLLIN)
+    while not reading.done:
+        if (left := deadline - time.monotonic()) <= 0:
+            if reading.is_waiting_for_devices:
+                return
+            raise CollectorFailed(
+                f"The machine could not be read within {timeout_s:g} s; `gputop doctor` says "
+                "what works and what does not."
+            )
+        ready = {fd for fd, _ in poll.poll(left * 1000)}
+        if process.errors in ready and not process.read_errors():
+            poll.unregister(process.errors)
+        if process.out in ready:
+            if not (part := os.read(process.out, READ_BYTES)):
+                raise _ended(process, deadline)
+            for record in lines.feed(part):
+                reading.take(record)
+            if lines.broken:
+                raise CollectorFailed(f"The collector cannot be understood: {lines.last_problem}")
+
+
+def _judge(hello: Hello) -> None:
+    driver = hello.driver
+    if driver.status in ("absent", "failed"):
+        raise NoDriver(_sentence(driver))
+    if driver.status in ("stuck", "released"):
+        raise CollectorFailed(_sentence(driver))
+    if driver.status == "ok" and not hello.devices:
+        raise NoDriver("The NVIDIA driver works, but there is no device behind it.")
+
+
+def _sentence(driver: DriverInfo) -> str:
+    said = " ".join(part for part in (driver.message, driver.remedy) if part)
+    return said or f"The NVIDIA driver cannot be used (status: {driver.status})."
+
+
+def _give_up(reading: DeviceReading, seconds: float) -> None:
+    reading.status = "timed_out"
+    reading.detail = f"The driver has not answered for this device within {seconds:.1f} s."
+
+
+def _ended(process: CollectorProcess, deadline: float) -> CollectorFailed | UsageError:
+    """The error for a collector that left without being asked to."""
+    process.wait(max(0.0, deadline - time.monotonic()))
+    process.read_last_errors()
+    words = process.last_words.removeprefix("gputop: ")
+    if process.exit_code == EXIT_USAGE:
+        return UsageError(words or "The collector refused its arguments.")
+    return CollectorFailed(words or f"The collector ended with exit code {process.exit_code}.")

@@ -1,0 +1,341 @@
+"""The app: takes records from a source, keeps the state, and lets the screens draw it."""
+
+from __future__ import annotations
+
+import asyncio
+import locale
+import os
+import sys
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.screen import Screen
+
+from gputop import text
+from gputop.errors import GputopError
+from gputop.insight.alert_log import AlertLog
+from gputop.insight.rules import Thresholds
+from gputop.model.commands import ReadSlow, Release, Retake, SetInterval
+from gputop.model.frame import AnyRecord, Frame, Hello
+from gputop.settings import Settings
+from gputop.sources.base import Source, SourceStatus
+from gputop.state.process_history import ProcessHistory
+from gputop.state.store import Store
+from gputop.ui import glyphs
+from gputop.ui.display import DiffDisplay, leave_at_once
+from gputop.ui.keys import APP_KEYS, bindings
+from gputop.ui.screens.device import DeviceScreen
+from gputop.ui.screens.help import ALL_KEYS, HelpScreen
+from gputop.ui.screens.overview import OverviewScreen
+from gputop.ui.screens.warnings import WarningsScreen
+from gputop.ui.themes import PALETTES, Palette, textual_theme
+from gputop.ui.view import View, take
+from gputop.ui.widgets.device_grid import DeviceGrid
+
+INTERVALS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+WINDOWS = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 86400.0)
+
+
+class GputopApp(DiffDisplay[int], App[int]):
+    """gputop's terminal UI."""
+
+    TITLE = "gputop"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = bindings(APP_KEYS)
+    CSS = """
+    Screen { background: $background; }
+    """
+
+    def __init__(self, source: Source, settings: Settings) -> None:
+        super().__init__()
+        self.source = source
+        self.settings = settings
+        self.store = Store()
+        self.alerts = AlertLog(Thresholds(
+            settings.thresholds_memory_full, settings.thresholds_temperature_margin_c,
+            settings.thresholds_busy, settings.thresholds_idle, settings.thresholds_idle_s,
+        ))  # fmt: skip
+        self.process_history = ProcessHistory()
+        self.view = View()
+        self.paused = False
+        self.window_s: float = settings.window
+        self.units = text.Units(settings.temperature, settings.memory)
+        self.ascii: bool = settings.ascii or not _speaks_unicode()
+        self.glyphs = glyphs.ASCII if self.ascii else glyphs.UNICODE
+        self.read_only: bool = settings.read_only
+        self.source_status: SourceStatus | None = None
+        self._inbox: deque[AnyRecord] = deque()
+        self._woken = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._last_frame_at: float | None = None
+        self._age_check: asyncio.TimerHandle | None = None
+        self._released = False
+        for palette in PALETTES.values():
+            self.register_theme(textual_theme(palette))
+        self.palette: Palette = PALETTES[_theme_name(settings, os.environ)]
+        self.theme = self.palette.name
+        self.overview = OverviewScreen()
+
+    # --- records come in -------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Show the overview and begin to take records."""
+        self._loop = asyncio.get_running_loop()
+        self.push_screen(self.overview)
+        self.source.start(self._take_record, self._take_status)
+
+    def _take_record(self, record: AnyRecord) -> None:
+        """Called in the source's thread."""
+        self._inbox.append(record)
+        if not self._woken and self._loop is not None:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._drain)
+
+    def _take_status(self, status: SourceStatus) -> None:
+        """Called in the source's thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._status_changed, status)
+
+    def _drain(self) -> None:
+        self._woken = False
+        framed = False
+        while self._inbox:
+            record = self._inbox.popleft()
+            self.store.apply(record)
+            if isinstance(record, Frame):
+                self.alerts.update(self.store)
+                self.process_history.update(record)
+                framed = True
+            elif isinstance(record, Hello):
+                framed = True
+        if framed:
+            self._last_frame_at = self._now()
+            self._watch_age()
+            if not self.paused:
+                self._show()
+
+    def _status_changed(self, status: SourceStatus) -> None:
+        self.source_status = status
+        self.overview.show_age()
+
+    def _show(self) -> None:
+        self.view = take(self.store, self.alerts)
+        screen = self.screen
+        show = getattr(screen, "show", None)
+        if screen.is_running and show is not None:
+            show(self.view)
+
+    # --- ages ------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return self._loop.time() if self._loop else 0.0
+
+    def _watch_age(self) -> None:
+        """Look again when the next frame is overdue, and each second from then on."""
+        if self._age_check is not None:
+            self._age_check.cancel()
+        if self._loop is not None:
+            late = 2 * self.store.period_s + 1
+            self._age_check = self._loop.call_later(late, self._age_changed)
+
+    def _age_changed(self) -> None:
+        self.overview.show_age()
+        if self._loop is not None:
+            self._age_check = self._loop.call_later(1.0, self._age_changed)
+
+    @property
+    def behind_s(self) -> float | None:
+        """Seconds since the last frame, once the next one is overdue."""
+        if self._last_frame_at is None:
+            return None
+        age = self._now() - self._last_frame_at
+        return age if age >= 2 * self.store.period_s + 1 else None
+
+    @property
+    def trouble(self) -> str:
+        """One sentence on what keeps readings from coming; empty when they come."""
+        status = self.source_status
+        if status is not None and status.state not in {"live", "starting"} and status.message:
+            return status.message
+        driver = self.store.driver
+        if driver.status in {"released", "failed", "stuck"} and self.store.devices:
+            return f"{driver.message} {driver.remedy}".strip()
+        return ""
+
+    @property
+    def can_signal(self) -> str | None:
+        """Why no signal may be sent; None when it may."""
+        if self.read_only:
+            return "Read-only: signals are off."
+        if self.view.simulated:
+            return "The processes are simulated; there is nothing to signal."
+        return None
+
+    # --- actions ---------------------------------------------------------------------------------
+
+    def action_leave(self) -> None:
+        """Quit at once."""
+        self.leave(0)
+
+    def leave(self, code: int) -> None:
+        """Give the terminal back and end; nothing is waited for."""
+        leave_at_once(self, code, first=[self.source.stop])
+
+    def action_pause(self) -> None:
+        """Freeze the picture, or let it go on."""
+        self.paused = not self.paused
+        if not self.paused:
+            self._show()
+        self.overview.show_age()
+
+    def action_theme(self) -> None:
+        """Take the next theme."""
+        names = list(PALETTES)
+        self.use_theme(names[(names.index(self.palette.name) + 1) % len(names)])
+        self.notify(f"Theme: {self.palette.name}", timeout=2)
+
+    def use_theme(self, name: str) -> None:
+        """Take a theme by its name."""
+        self.palette = PALETTES[name]
+        self.theme = name
+        for screen in self.screen_stack:
+            for widget in screen.query("LineWidget"):
+                widget.forget_picture()  # type: ignore[attr-defined]
+                widget.refresh()
+
+    def action_slower(self) -> None:
+        """Read less often."""
+        self._set_interval(next((s for s in INTERVALS if s > self._asked + 1e-9), INTERVALS[-1]))
+
+    def action_faster(self) -> None:
+        """Read more often."""
+        shorter = [s for s in INTERVALS if s < self._asked - 1e-9]
+        self._set_interval(shorter[-1] if shorter else INTERVALS[0])
+
+    @property
+    def _asked(self) -> float:
+        return self.store.period_s
+
+    def _set_interval(self, seconds: float) -> None:
+        if self.source.can_set_interval:
+            self.source.send(SetInterval(seconds))
+            self.notify(f"Reading every {seconds:g} s", timeout=2)
+        else:
+            self.notify("This source has its own rhythm.", severity="warning")
+
+    def action_window_shorter(self) -> None:
+        """Charts show less time."""
+        shorter = [s for s in WINDOWS if s < self.window_s]
+        self._set_window(shorter[-1] if shorter else WINDOWS[0])
+
+    def action_window_longer(self) -> None:
+        """Charts show more time."""
+        self._set_window(next((s for s in WINDOWS if s > self.window_s), WINDOWS[-1]))
+
+    def _set_window(self, seconds: float) -> None:
+        self.window_s = seconds
+        self.overview.show(self.view)
+
+    def action_release(self) -> None:
+        """Let go of the driver, or take it back."""
+        self._released = not self._released
+        self.source.send(Release() if self._released else Retake())
+        if self._released:
+            self.notify("Letting go of the driver; x takes it back.")
+        else:
+            self.notify("Taking the driver back.")
+
+    def action_switch(self) -> None:
+        """Between devices and processes."""
+        overview = self.overview
+        (overview.table if overview.devices.has_focus else overview.devices).focus()
+
+    def on_device_grid_opened(self, message: DeviceGrid.Opened) -> None:
+        """Open a device."""
+        self.push_screen(DeviceScreen(message.uuid))
+
+    def action_help(self) -> None:
+        """Show every key."""
+        self.push_screen(HelpScreen())
+
+    def action_warnings(self) -> None:
+        """List the warnings."""
+        self.push_screen(WarningsScreen())
+
+    def action_copy(self) -> None:
+        """Copy what is under the cursor."""
+        device = self.overview.devices.current
+        key = self.overview.table.cursor_key
+        if self.overview.devices.has_focus and device is not None:
+            self._copy(device.info.uuid, "UUID")
+        elif key is not None:
+            self._copy(str(key.process.pid), "PID")
+
+    def _copy(self, words: str, what: str) -> None:
+        self.copy_to_clipboard(words)
+        self.notify(f"Copied {what} {words}", timeout=3)
+
+    def action_snapshot(self) -> None:
+        """Write a snapshot file and show its path."""
+        from gputop.export.formats import Options  # not needed for the first screen
+        from gputop.ui.snapshots import save
+
+        hello, frame = self.store.hello, self.store.frame
+        if hello is None or frame is None:
+            self.notify("There is no reading yet.", severity="warning")
+            return
+        form = self.settings.snapshot_format
+        picture = self.export_screenshot(title="gputop") if form == "svg" else ""
+        options = Options(with_args=self.settings.with_args, units=self.units)
+        folder = Path(self.settings.snapshot_folder or ".")
+
+        def work() -> None:
+            try:
+                paths = save(hello, frame, form, folder, options, picture)
+            except GputopError as error:
+                self.call_from_thread(self.notify, str(error), severity="error", timeout=10)
+            else:
+                names = " and ".join(str(path.resolve()) for path in paths)
+                self.call_from_thread(self.notify, f"Snapshot written to {names}", timeout=8)
+
+        self.run_worker(work, thread=True)
+
+    # --- the palette -----------------------------------------------------------------------------
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every action by its name, and every theme."""
+        for key in ALL_KEYS:
+            if key.palette:
+                title = f"{key.label.capitalize()} ({key.shown})"
+                yield SystemCommand(title, key.help, partial(self.run_action, key.action))
+        for name in PALETTES:
+            yield SystemCommand(f"Theme: {name}", f"Use the {name} theme.",
+                                partial(self.use_theme, name))  # fmt: skip
+        yield SystemCommand("Read the slow values now", "Fans, ECC, links, limits at once.",
+                            partial(self.source.send, ReadSlow()))  # fmt: skip
+
+
+def _speaks_unicode() -> bool:
+    """Whether the locale is UTF-8: anything else cannot show block elements."""
+    encoding = (sys.stdout.encoding or locale.getpreferredencoding(False)).lower()
+    return encoding.replace("-", "").replace("_", "") == "utf8"
+
+
+def _theme_name(settings: Settings, environ: os._Environ[str]) -> str:
+    """The theme that was asked for, or the one that suits the terminal."""
+    if settings.no_color or environ.get("NO_COLOR"):
+        return "mono"
+    if settings.theme != "auto":
+        return str(settings.theme)
+    term = environ.get("TERM", "")
+    truecolor = environ.get("COLORTERM", "") in {"truecolor", "24bit"}
+    if term in {"vt100", "vt220", "dumb"}:
+        return "mono"
+    if not truecolor and "256" not in term and "direct" not in term:
+        return "terminal"
+    return "dark"

@@ -1,0 +1,175 @@
+"""Charts out of block elements: a column is a span of time, a row eight levels of height."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.segment import Segment
+from rich.style import Style
+
+from gputop.model.metrics import Aggregate
+from gputop.state.history import Span
+from gputop.ui.themes import Palette
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+ASCII = " .:-=+*%#"
+STEPS = 8
+LINE_STEPS = 7
+"""A chart of one row leaves its topmost eighth free, or charts in rows would grow together."""
+
+LEVEL_EDGES: dict[str, tuple[float, float, float]] = {
+    "temperature_c": (0.6, 0.8, 0.93),
+    "": (0.25, 0.5, 0.75),
+}
+"""Shares of a full chart from which the next colour level begins, by metric."""
+
+
+def level_of(metric: str, ratio: float) -> int:
+    """The colour level, 0 to 3, of a value that fills its chart by `ratio`."""
+    edges = LEVEL_EDGES.get(metric) or LEVEL_EDGES[""]
+    return sum(ratio >= edge for edge in edges)
+
+
+def sparkline(
+    columns: Sequence[Span | None],
+    full: float,
+    metric: str,
+    aggregate: Aggregate,
+    palette: Palette,
+    ascii_only: bool = False,
+    *,
+    faint: bool = False,
+) -> list[Segment]:
+    """One row, a cell a column. A gap is a blank; a zero is a line on the floor."""
+    marks = ASCII if ascii_only else BLOCKS
+    ramp = palette.ramp(metric)
+    cells = [_cell(span, full, metric, aggregate) for span in columns]
+    segments = []
+    for level, run in groupby(cells, key=lambda cell: cell[1]):
+        text = "".join(marks[cell[0]] for cell in run)
+        if level < 0 or faint:
+            segments.append(Segment(text, palette.style("faint")))
+        else:
+            segments.append(Segment(text, palette.colour(ramp[level])))
+    return segments
+
+
+def _cell(span: Span | None, full: float, metric: str, aggregate: Aggregate) -> tuple[int, int]:
+    """Height (0 a gap, 1 to 7) and colour level (-1 for nothing to speak of) of a column."""
+    if span is None:
+        return 0, -1
+    ratio = span.by(aggregate) / full
+    if ratio <= 0:
+        return 1, -1
+    step = min(max(round(ratio * LINE_STEPS), 1), LINE_STEPS)
+    return step, level_of(metric, ratio)
+
+
+def area(
+    columns: Sequence[Span | None],
+    full: float,
+    metric: str,
+    aggregate: Aggregate,
+    height: int,
+    palette: Palette,
+    ascii_only: bool = False,
+    *,
+    faint: bool = False,
+) -> list[list[Segment]]:
+    """`height` rows, top first. Where a metric is drawn by its mean, its peak shows behind it.
+
+    A row has one colour, brighter towards the top, so that height reads as colour too.
+    """
+    steps = height * STEPS
+    bodies = [_steps(span.by(aggregate) if span else None, full, steps) for span in columns]
+    shades = [
+        _steps(span.high if span and aggregate == "mean" else None, full, steps) for span in columns
+    ]
+    ramp = palette.ramp(metric)
+    rows = []
+    for row in range(height - 1, -1, -1):
+        colour = ramp[level_of(metric, (row + 0.5) / height)]
+        body = palette.style("faint") if faint else palette.colour(colour)
+        rows.append(_row(bodies, shades, row * STEPS, body, palette.style("faint"), ascii_only))
+    return rows
+
+
+def _steps(value: float | None, full: float, steps: int) -> int:
+    """Height in eighths of a row; 0 for a gap, at least 1 for anything read."""
+    if value is None:
+        return 0
+    return min(max(round(value / full * steps), 1), steps)
+
+
+def _row(
+    bodies: Sequence[int],
+    shades: Sequence[int],
+    floor: int,
+    body: Style,
+    shade: Style,
+    ascii_only: bool,
+) -> list[Segment]:
+    marks = ASCII if ascii_only else BLOCKS
+    cells = []
+    for solid, ghost in zip(bodies, shades, strict=True):
+        filled = min(max(solid - floor, 0), STEPS)
+        if filled:
+            cells.append((marks[filled], True))
+        else:
+            cells.append((marks[min(max(ghost - floor, 0), STEPS)], False))
+    return [
+        Segment("".join(mark for mark, _ in run), body if is_body else shade)
+        for is_body, run in groupby(cells, key=lambda cell: cell[1])
+    ]
+
+
+def strip_of_cores(
+    cores: Sequence[float], width: int, palette: Palette, ascii_only: bool = False
+) -> list[Segment]:
+    """Utilisation per core, a cell a core; with less room a cell is the busiest of its group."""
+    if len(cores) > width:
+        per_cell = -(-len(cores) // width)
+        groups = [cores[i : i + per_cell] for i in range(0, len(cores), per_cell)]
+        cores = [max(group) for group in groups]
+    spans = [Span(core, core, core) for core in cores]
+    return sparkline(spans, 1.0, "cpu_utilization", "mean", palette, ascii_only)
+
+
+def bar(
+    ratio: float | None, width: int, metric: str, palette: Palette, ascii_only: bool = False
+) -> list[Segment]:
+    """A horizontal bar `width` cells long."""
+    if ratio is None:
+        return [Segment(" " * width, palette.style("faint"))]
+    full = min(max(round(ratio * width), 0), width)
+    level = level_of(metric, ratio)
+    mark, rest = ("#", ".") if ascii_only else ("■", "■")
+    return [
+        Segment(mark * full, palette.colour(palette.ramp(metric)[level])),
+        Segment(rest * (width - full), palette.style("faint" if ascii_only else "border")),
+    ]
+
+
+def time_axis(width_s: int, count: int, palette: Palette) -> list[Segment]:
+    """Labels under a chart: how long ago, from the oldest column to now."""
+    total = width_s * count
+    text = [" "] * count
+    for share in (0.0, 0.25, 0.5, 0.75):
+        label = f"-{_short_time(round(total * (1 - share)))}"
+        start = round(count * share)
+        if start + len(label) + 1 < count and (share in (0.0, 0.5) or count >= 60):
+            text[start : start + len(label)] = label
+    if count >= 16:
+        text[-3:] = "now"
+    return [Segment("".join(text), palette.style("dim"))]
+
+
+def _short_time(seconds: int) -> str:
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        minutes, rest = divmod(seconds, 60)
+        return f"{minutes}m{rest:02d}" if rest else f"{minutes}m"
+    hours, rest = divmod(seconds // 60, 60)
+    return f"{hours}h{rest:02d}" if rest else f"{hours}h"

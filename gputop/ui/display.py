@@ -1,0 +1,701 @@
+"""How frames reach the terminal: only what changed, and never faster than it can draw.
+
+This is gputop's one private seam of Textual: `DiffDisplay` stands in front of
+`App._display`, `DisplayDriver` in front of the driver. Where the seam is not what this
+module was written for (`seam_is_intact`), or with GPUTOP_DISPLAY=plain in the
+environment, Textual draws as it always does.
+
+Each frame ends with a query (DECRQM 2026) that the terminal answers once it has drawn
+what came before. Until then newer updates are only noted, and the next frame shows
+what is true when the answer comes. So however slow the link, the picture is one frame
+old, and a key waits for one frame at most.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import termios
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from inspect import signature
+from io import StringIO
+from queue import Empty
+from types import FrameType
+from typing import Any
+
+from rich.color import ColorSystem
+from rich.console import RenderableType
+from rich.style import Style
+from textual import events
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._xterm_parser import XTermParser
+from textual.app import App, ReturnType
+from textual.driver import Driver
+from textual.drivers import linux_driver
+from textual.drivers._writer_thread import WriterThread
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+from textual.messages import TerminalSupportsSynchronizedOutput
+from textual.screen import Screen
+from textual.strip import Strip
+
+from gputop.ui.cells import Grid, Looks, parse_sgr
+
+_driver_module: Any = linux_driver
+
+QUERY = "\x1b[?2026$p"
+SYNC_START = "\x1b[?2026h"
+SYNC_END = "\x1b[?2026l"
+
+DEFAULT_BYTES_PER_S = 20_000
+"""What a terminal that never answers is sent at most: a poor SSH link's worth."""
+
+
+class Pacer:
+    """Says when the next frame may be written.
+
+    A terminal that has answered once gets one frame at a time. One that has not, yet or
+    ever, gets a byte budget. It reads no clock: the time is given, in seconds.
+    """
+
+    ANSWER_DEADLINE_S = 1.0
+    """A terminal that has not answered by then may be one that never does."""
+    FIRST_BURST_BYTES = 4096
+    """What may follow the first frame before that deadline."""
+    ASK_AGAIN_S = 10.0
+    """When to ask a silent terminal again; doubles up to `MAX_PAUSE_S`."""
+    PROBE_S = 5.0
+    """When to suspect that an answer got lost; doubles up to `MAX_PAUSE_S`."""
+    MAX_PAUSE_S = 300.0
+    GRACE_S = 1.0
+    """How long further answers are waited for once a probe was answered."""
+
+    def __init__(self, bytes_per_s: float = DEFAULT_BYTES_PER_S, *, can_ask: bool = True) -> None:
+        """Start with a terminal of which nothing is known.
+
+        Args:
+            bytes_per_s: The budget of a terminal that does not answer.
+            can_ask: False where answers could not be read, or the query would show.
+        """
+        self.answers = False
+        """Has the terminal ever answered?"""
+        self.owed = 0
+        """Answers that are still to come."""
+        self.last_answer_s: float | None = None
+        """How long the latest answer took: the age of the picture."""
+        self._can_ask = can_ask
+        self._rate = bytes_per_s
+        self._tokens = 0.0
+        self._refilled_at: float | None = None  # None until the first frame is written.
+        self._asked_at = 0.0
+        self._ask_pause = self.ASK_AGAIN_S
+        self._probe_pause = self.PROBE_S
+        self._settled_at: float | None = None
+
+    def forget_flight(self) -> None:
+        """Expect no more answers, as after the terminal was given to somebody else."""
+        self.owed = 0
+        self._settled_at = None
+
+    def may_write(self, now: float) -> bool:
+        """May a frame be written now?"""
+        if self.answers:
+            if self._settled_at is not None and now >= self._settled_at:
+                self.forget_flight()
+            return self.owed == 0
+        self._refill(now)
+        return self._refilled_at is None or self._tokens > 0
+
+    def should_ask(self, now: float) -> bool:
+        """Should a frame written now end with the query?"""
+        if not self._can_ask:
+            return False
+        first = self._refilled_at is None
+        return self.answers or first or now - self._asked_at >= self._ask_pause
+
+    def should_probe(self, now: float) -> bool:
+        """Has an answer been missing for so long that it may be lost?"""
+        missing = self.answers and self.owed > 0 and self._settled_at is None
+        return missing and now - self._asked_at >= self._probe_pause
+
+    def look_again_in(self, now: float) -> float:
+        """Seconds until `may_write` or `should_probe` can change without an answer."""
+        if not self.answers:
+            if self._refilled_at is None:
+                return 0.0
+            wait = max(0.0, self._refilled_at - now) + max(0.0, 1 - self._tokens) / self._rate
+        elif self._settled_at is not None:
+            wait = self._settled_at - now
+        else:
+            wait = self._asked_at + self._probe_pause - now
+        return max(0.01, wait)
+
+    def wrote(self, size_bytes: int, now: float, *, asked: bool) -> None:
+        """Note that a frame was written, with or without the query."""
+        if asked and not self.answers and self._refilled_at is not None:
+            self._ask_pause = min(self._ask_pause * 2, self.MAX_PAUSE_S)
+        if self._refilled_at is None:
+            self._tokens = self.FIRST_BURST_BYTES
+            self._refilled_at = now + self.ANSWER_DEADLINE_S
+        else:
+            self._tokens -= size_bytes
+        if asked:
+            self._asked(now)
+
+    def probed(self, now: float) -> None:
+        """Note that the query was sent again, alone."""
+        self._asked(now)
+        self._probe_pause = min(self._probe_pause * 2, self.MAX_PAUSE_S)
+
+    def answered(self, now: float) -> None:
+        """Note that the terminal answered."""
+        self.answers = True
+        self.owed = max(0, self.owed - 1)
+        self.last_answer_s = now - self._asked_at
+        self._probe_pause = self.PROBE_S
+        # With a probe under way, answers may be late or lost: only silence tells.
+        self._settled_at = now + self.GRACE_S if self.owed else None
+
+    def _asked(self, now: float) -> None:
+        self.owed += 1
+        self._asked_at = now
+        self._settled_at = None
+
+    def _refill(self, now: float) -> None:
+        if self._refilled_at is not None and now > self._refilled_at:
+            earned = (now - self._refilled_at) * self._rate
+            self._tokens = min(self._rate, self._tokens + earned)
+            self._refilled_at = now
+
+
+@dataclass(slots=True)
+class DisplayCounters:
+    """What was drawn so far."""
+
+    bytes_written: int = 0
+    """Bytes of frames and queries; not what sets the terminal up."""
+    frames_drawn: int = 0
+    """Frames that were written; one that changes nothing is not."""
+    frames_merged: int = 0
+    """Updates that waited, and were drawn together with a later one."""
+
+
+class FrameWriter:
+    """Keeps the wanted screen, and writes frames as the pacer allows."""
+
+    BACKLOG_PAUSE_S = 0.05
+    """When to look again whether the writing thread has caught up."""
+
+    def __init__(
+        self,
+        *,
+        write: Callable[[str], None],
+        backlog: Callable[[], int],
+        loop: asyncio.AbstractEventLoop,
+        looks: Looks,
+        pacer: Pacer,
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        """Start paused, with nothing on the screen.
+
+        Args:
+            write: Queues text for the terminal.
+            backlog: Counts what is queued and not yet taken up for writing.
+            loop: Where timers run; every method belongs to its thread.
+            looks: Translates styles.
+            pacer: Says when to write.
+            on_error: Called once drawing failed; nothing is written any more.
+        """
+        self.counters = DisplayCounters()
+        self.pacer = pacer
+        self.is_broken = False
+        self.synchronised = False
+        """Does the terminal take frames as a whole (mode 2026)?"""
+        self._write = write
+        self._backlog = backlog
+        self._loop = loop
+        self._looks = looks
+        self._on_error = on_error
+        self._grid: Grid | None = None
+        self._cursor: tuple[int, int] | None = None
+        self._paused = True
+        self._awaits_layout = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_paused(self) -> bool:
+        """Does the terminal belong to somebody else now?"""
+        return self._paused
+
+    def pause(self) -> None:
+        """Write nothing until `resume`; updates are still taken."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """The terminal is ours, and shows anything."""
+        self._paused = False
+        self.pacer.forget_flight()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Send the whole screen again."""
+        if self._grid is not None:
+            self._grid.invalidate()
+            self._draw_if_possible()
+
+    def resized(self, width: int, height: int) -> None:
+        """The terminal has this size, in cells, and shows anything."""
+        grid = self._grid
+        self._awaits_layout = grid is None or (grid.width, grid.height) != (width, height)
+        if not self._awaits_layout:
+            self.redraw()
+
+    def update(
+        self, update: LayoutUpdate | ChopsUpdate, cursor: tuple[int, int] | None = None
+    ) -> None:
+        """Take an update, and draw it now if the last frame has arrived.
+
+        Args:
+            update: What the compositor made.
+            cursor: The cell (column, row) the terminal's cursor belongs on, if any.
+        """
+        try:
+            if isinstance(update, LayoutUpdate):
+                self._take_layout(update)
+            else:
+                self._take_chops(update)
+        except Exception as error:
+            self._give_up(error)
+            return
+        self._cursor = cursor
+        if not self._draw_if_possible():
+            self.counters.frames_merged += 1
+
+    def answered(self, *, supports_sync: bool) -> None:
+        """The terminal answered a query: it has drawn what was written before it."""
+        self.synchronised = supports_sync
+        self.pacer.answered(time.monotonic())
+        self._draw_if_possible()
+
+    def _take_layout(self, update: LayoutUpdate) -> None:
+        region = update.region
+        grid = self._grid
+        if grid is None or (grid.width, grid.height) != (region.right, region.bottom):
+            grid = self._grid = Grid(region.right, region.bottom, self._looks)
+        self._awaits_layout = False
+        for y, line in enumerate(update.strips, region.y):
+            x = region.x
+            for strip in line:
+                x = grid.put(x, y, strip)
+
+    def _take_chops(self, update: ChopsUpdate) -> None:
+        """Take the fragments that overlap the changed spans, whole.
+
+        A fragment holds what its widget shows now, also beside what it said had changed.
+        """
+        chop_ends = update.chop_ends
+        grid = self._grid
+        if grid is None:
+            grid = self._grid = Grid(chop_ends[0][-1], len(chop_ends), self._looks)
+        for y, first, last in update.spans:
+            for end, (x, strip) in zip(chop_ends[y], update.chops[y].items(), strict=False):
+                if strip is not None and x <= last and end > first:
+                    grid.put(x, y, strip)
+
+    def _draw_if_possible(self) -> bool:
+        """Write what is new, or see to it that it is written later.
+
+        Returns:
+            False where the update has to wait.
+        """
+        if self.is_broken:
+            return True
+        if self._paused or self._awaits_layout or self._grid is None:
+            return False
+        now = time.monotonic()
+        if self._backlog():
+            self._look_again(self.BACKLOG_PAUSE_S)
+            return False
+        if not self.pacer.may_write(now):
+            if self._grid.is_dirty:
+                self._probe(now)
+                self._look_again(self.pacer.look_again_in(now))
+            return False
+        try:
+            self._draw(self._grid, now)
+        except Exception as error:
+            self._give_up(error)
+        return True
+
+    def _draw(self, grid: Grid, now: float) -> None:
+        text = grid.paint(self._cursor)
+        if not text:
+            return
+        if self.synchronised:
+            text = f"{SYNC_START}{text}{SYNC_END}"
+        asked = self.pacer.should_ask(now)
+        if asked:
+            text += QUERY if self.pacer.answers else grid.paint_corner(QUERY)
+        size_bytes = self._send(text)
+        self.counters.frames_drawn += 1
+        self.pacer.wrote(size_bytes, now, asked=asked)
+
+    def _probe(self, now: float) -> None:
+        if self.pacer.should_probe(now):
+            self._send(QUERY)
+            self.pacer.probed(now)
+
+    def _send(self, text: str) -> int:
+        """Queue text for the terminal; returns its size in bytes."""
+        size_bytes = len(text.encode())
+        self.counters.bytes_written += size_bytes
+        self._write(text)
+        return size_bytes
+
+    def _look_again(self, delay_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(delay_s, self._draw_if_possible)
+
+    def _give_up(self, error: Exception) -> None:
+        self.is_broken = True
+        self._on_error(error)
+
+
+class FrameAnswer(Message, no_dispatch=True):
+    """The terminal answered the query that ends a frame."""
+
+    def __init__(self, setting: int) -> None:
+        """Note what it said.
+
+        Args:
+            setting: Ps of DECRPM: 0 not recognised, 1 set, 2 reset, 3 and 4 permanently so.
+        """
+        self.setting = setting
+        super().__init__()
+
+
+class AnswerParser(XTermParser):
+    """Textual's parser, which also reports answers that say "not recognised"."""
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        if sequence.startswith("\x1b[?2026;") and sequence.endswith("$y"):
+            setting = sequence[8:-2]
+            self._tokens.append(FrameAnswer(int(setting) if setting.isdecimal() else 0))
+            return ()
+        return super()._sequence_to_key_events(sequence, alt)
+
+
+class DisplayDriver(LinuxDriver):
+    """Textual's driver with a `FrameWriter` in it, and the ear for its answers."""
+
+    def __init__(
+        self,
+        app: App[Any],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self.answers_seen = 0
+        """Counts answers as they are read, ahead of the event loop."""
+        # Apple's terminal prints part of the query; Textual makes the same exception.
+        can_ask = self.input_tty and os.environ.get("TERM_PROGRAM") != "Apple_Terminal"
+        self.frames = FrameWriter(
+            write=self.write,
+            backlog=self._backlog,
+            loop=self._loop,
+            looks=Looks(app.console._color_system or ColorSystem.TRUECOLOR),
+            pacer=Pacer(_bytes_per_s(), can_ask=can_ask),
+            on_error=self._on_display_error,
+        )
+
+    def start_application_mode(self) -> None:
+        """Set the terminal up, and draw from then on."""
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        if self._writer_thread is not None and self._writer_thread.is_alive():
+            self.frames.resume()
+
+    def stop_application_mode(self) -> None:
+        """Draw no more, and restore the terminal."""
+        # Without the pause a timer would go on writing to the stopped thread's queue,
+        # which holds 30 entries and then blocks the event loop.
+        self.frames.pause()
+        super().stop_application_mode()
+
+    def run_input_thread(self) -> None:
+        """Read keys and answers."""
+        # The method looks the parser up in its module.
+        _driver_module.XTermParser = AnswerParser
+        super().run_input_thread()
+
+    def process_message(self, message: Message) -> None:
+        """Keep answers from the app's queue, where they would wait behind keys."""
+        if isinstance(message, FrameAnswer):
+            self.answers_seen += 1
+            with contextlib.suppress(RuntimeError):  # The loop is closed: we are leaving.
+                self._loop.call_soon_threadsafe(self._on_answer, message.setting)
+        elif not isinstance(message, TerminalSupportsSynchronizedOutput):
+            super().process_message(message)
+
+    def _request_terminal_sync_mode_support(self) -> None:
+        """Ask nothing: the first frame does."""
+
+    def _on_answer(self, setting: int) -> None:
+        supports_sync = setting in (1, 2, 3)
+        self._app._sync_available = supports_sync
+        self.frames.answered(supports_sync=supports_sync)
+
+    def _backlog(self) -> int:
+        return self._writer_thread._queue.qsize() if self._writer_thread else 0
+
+    def _on_display_error(self, error: Exception) -> None:
+        self._app.log.error(f"the cell diff failed, drawing plainly from now on: {error!r}")
+        if isinstance(self._app, DiffDisplay):
+            self._app.display_error = error
+        self._app.refresh(layout=True)
+
+
+def _bytes_per_s() -> float:
+    """The budget for terminals that do not answer, from GPUTOP_DISPLAY_BYTES_PER_S."""
+    try:
+        return max(100.0, float(os.environ["GPUTOP_DISPLAY_BYTES_PER_S"]))
+    except (KeyError, ValueError):
+        return DEFAULT_BYTES_PER_S
+
+
+class DiffDisplay(App[ReturnType]):
+    """An app whose frames are diffed and paced; mix it in before `App`."""
+
+    diff_display = True
+    """Set to False in a subclass to draw as Textual does."""
+
+    display_error: Exception | None = None
+    """Why drawing fell back to Textual's, if it did."""
+
+    @property
+    def frames(self) -> FrameWriter | None:
+        """What draws the frames; None where Textual does (plain, headless, inline)."""
+        driver = self._driver
+        if isinstance(driver, DisplayDriver) and not driver.frames.is_broken:
+            return driver.frames
+        return None
+
+    def action_redraw(self) -> None:
+        """Draw the whole screen again, whatever the terminal shows."""
+        if self.frames is not None:
+            self.frames.redraw()
+        else:
+            self.refresh(layout=True)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's choice, unless that is the driver this module knows."""
+        stock = super().get_driver_class()
+        plain = not self.diff_display or os.environ.get("GPUTOP_DISPLAY") == "plain"
+        if plain or stock is not LinuxDriver or not seam_is_intact():
+            return stock
+        return DisplayDriver
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        frames = self.frames
+        if frames is None or not isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            super()._display(screen, renderable)
+            return
+        try:
+            if self._running and not self._closed and not self._batch_count:
+                # Textual's (0, 0) means that nobody has asked for a place.
+                cursor = screen.outer_size.clamp_offset(self.cursor_position)
+                frames.update(renderable, cursor if any(cursor) else None)
+        finally:
+            self.post_display_hook()
+
+    async def _on_resize(self, event: events.Resize) -> None:
+        # Textual calls the handler of every class: this one runs before App's own.
+        if self.frames is not None:
+            self.frames.resized(*event.size)
+
+
+def seam_is_intact() -> bool:
+    """Are the private parts of Textual that this module leans on as it expects them?"""
+    try:
+        return all(
+            (
+                list(signature(App._display).parameters) == ["self", "screen", "renderable"],
+                list(signature(LayoutUpdate).parameters) == ["strips", "region"],
+                list(signature(ChopsUpdate).parameters) == ["chops", "spans", "chop_ends"],
+                issubclass(LayoutUpdate, CompositorUpdate),
+                callable(App._on_resize),
+                callable(App.post_display_hook),
+                callable(LinuxDriver._request_terminal_sync_mode_support),
+                _driver_module.XTermParser in (XTermParser, AnswerParser),
+                "XTermParser" in LinuxDriver.run_input_thread.__code__.co_names,
+                WriterThread(StringIO())._queue.qsize() == 0,
+                [type(token) for token in AnswerParser().feed("\x1b[?2026;0$y")] == [FrameAnswer],
+                _look_of_a_strip() == parse_sgr("1;31;44"),
+            )
+        )
+    except Exception:
+        return False
+
+
+def _look_of_a_strip() -> object:
+    """What `Strip.render_ansi` makes of a style, read back."""
+    style = Style(bold=True, color="red", bgcolor="blue")
+    assert style._link is None
+    return parse_sgr(Strip.render_ansi(style, ColorSystem.STANDARD))
+
+
+# Leaving
+
+
+LEAVE_LIMIT_S = 0.2
+"""How long leaving may take at most, however stuck the terminal is."""
+
+
+def leave_at_once(
+    app: App[Any],
+    code: int = 0,
+    *,
+    first: Iterable[Callable[[], object]] = (),
+    farewell: str = "",
+) -> None:
+    """Give the terminal back and end the process, waiting for nothing.
+
+    What is queued for the terminal is dropped. Call it from the main thread.
+
+    Args:
+        app: The running app.
+        code: The exit code.
+        first: Called before anything else, such as what kills the collector. They must
+            not block; what they raise is ignored.
+        farewell: A line to leave on the terminal.
+    """
+    for callback in first:
+        with contextlib.suppress(Exception):
+            callback()
+    driver = app._driver
+    if isinstance(driver, LinuxDriver):
+        with contextlib.suppress(Exception):
+            _restore_terminal(driver, farewell)
+    os._exit(code)
+
+
+def leave_on_signals(
+    app: App[Any],
+    *,
+    first: Iterable[Callable[[], object]] = (),
+    signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGHUP),
+) -> None:
+    """Leave at once, with exit code 128 + n, on signals that ask for it.
+
+    Args:
+        app: The app that is about to run or runs.
+        first: See `leave_at_once`.
+        signals: The signals.
+    """
+    callbacks = tuple(first)
+
+    # A plain handler, not the event loop's: it runs even where the loop is stuck.
+    def leave(number: int, _frame: FrameType | None) -> None:
+        leave_at_once(app, 128 + number, first=callbacks)
+
+    for number in signals:
+        signal.signal(number, leave)
+
+
+def _restore_terminal(driver: LinuxDriver, farewell: str) -> None:
+    """Undo what the driver did to the terminal, within `LEAVE_LIMIT_S`."""
+    deadline = time.monotonic() + LEAVE_LIMIT_S
+    # Were we in the background, touching the terminal would stop us.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    owed = _stop_drawing(driver)
+    if driver._writer_thread is not None and driver._writer_thread.is_alive():
+        _write_past(driver._writer_thread, _restore_sequence(driver) + farewell, deadline)
+    if isinstance(driver, DisplayDriver) and owed:
+        # An answer that comes after we left would be typed into the user's shell.
+        seen = driver.answers_seen
+        while driver.answers_seen - seen < owed and time.monotonic() < deadline:
+            time.sleep(0.002)
+    with contextlib.suppress(termios.error, OSError):
+        if driver.attrs_before is not None:
+            termios.tcsetattr(driver.fileno, termios.TCSANOW, driver.attrs_before)
+        termios.tcflush(driver.fileno, termios.TCIFLUSH)
+
+
+def _stop_drawing(driver: LinuxDriver) -> int:
+    """Let nothing more be written; returns how many answers are still to come."""
+    owed = 0
+    if isinstance(driver, DisplayDriver):
+        driver.frames.pause()
+        pacer = driver.frames.pacer
+        owed = pacer.owed if pacer.answers else 0
+    if driver._writer_thread is not None:
+        with contextlib.suppress(Empty):
+            while True:
+                driver._writer_thread._queue.get_nowait()
+    return owed
+
+
+def _restore_sequence(driver: LinuxDriver) -> str:
+    """What brings the terminal back from whatever the driver set."""
+    parts = [
+        "\x1b\\",  # Ends a sequence that was cut short.
+        SYNC_END,
+        "\x1b[m\x1b]8;;\x1b\\",
+        "\x1b[?2004l",  # Bracketed paste.
+        "\x1b[?7h",  # Line wrap.
+    ]
+    if driver._in_band_window_resize:
+        parts.append("\x1b[?2048l")
+    if driver._mouse:
+        parts.append("\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l")
+    # The keyboard protocol belongs to the alternate screen: it goes first.
+    parts.append("\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l")
+    return "".join(parts)
+
+
+def _write_past(thread: WriterThread, text: str, deadline: float) -> None:
+    """Write to the terminal even where the writing thread is stuck in the middle of it.
+
+    The thread's own descriptor is turned to /dev/null and the thread woken, so that it
+    lets go of the terminal; what the terminal has not taken is thrown away.
+
+    Args:
+        thread: Textual's writing thread.
+        text: What to write.
+        deadline: When to stop trying, on the monotonic clock.
+    """
+    output = thread.fileno()
+    terminal = _reopen(output)
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    signal.signal(signal.SIGURG, lambda *_: None)  # A signal with a handler interrupts.
+    data = text.encode()
+    begun = False
+    while data and time.monotonic() < deadline:
+        try:
+            if not begun:
+                termios.tcflush(terminal, termios.TCOFLUSH)
+            data = data[os.write(terminal, data) :]
+            begun = True
+        except BlockingIOError:
+            if thread.ident is not None:
+                signal.pthread_kill(thread.ident, signal.SIGURG)
+            time.sleep(0.002)
+        except (OSError, termios.error):
+            return
+
+
+def _reopen(descriptor: int) -> int:
+    """The same terminal, opened anew so as not to block.
+
+    O_NONBLOCK set on the old descriptor would stay with the user's shell, which shares it.
+    """
+    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
+    for path in (f"/proc/self/fd/{descriptor}", "/dev/tty"):
+        with contextlib.suppress(OSError):
+            return os.open(path, flags)
+    return os.dup(descriptor)

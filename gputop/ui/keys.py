@@ -1,0 +1,85 @@
+"""Every key, declared once: the bindings, the footer, the help and the palette come from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding, BindingType
+
+Section = Literal["Everywhere", "Moving", "Devices", "Processes", "Charts and time", "Files"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One action and the keys that do it."""
+
+    action: str
+    keys: str
+    """Textual's names, with commas between."""
+    shown: str
+    """The keys as a person reads them."""
+    label: str
+    """A word or two, for the footer."""
+    help: str
+    section: Section
+    footer: int = 0
+    """Its rank in the footer, 1 first; 0 keeps it out."""
+    palette: bool = True
+    """Whether the command palette offers it."""
+
+    def binding(self) -> Binding:
+        """The same for Textual."""
+        return Binding(self.keys, self.action, self.label, show=False, id=self.action)
+
+
+APP_KEYS: tuple[Key, ...] = (
+    Key("leave", "q,ctrl+c", "q, Ctrl-C", "quit", "Quit.", "Everywhere", footer=1),
+    Key("help", "question_mark,f1", "?, F1", "help", "Show every key.", "Everywhere", footer=2),
+    Key("command_palette", "ctrl+p", "Ctrl-P", "palette", "Find any action by its name.",
+        "Everywhere", footer=14, palette=False),
+    Key("warnings", "w", "w", "warnings", "List the warnings, now and past.", "Everywhere",
+        footer=5),
+    Key("pause", "p", "p", "pause", "Freeze the picture; readings go on being collected.",
+        "Everywhere", footer=7),
+    Key("theme", "t", "t", "theme", "Take the next theme.", "Everywhere", footer=12),
+    Key("redraw", "ctrl+l", "Ctrl-L", "redraw", "Draw the whole screen again.", "Everywhere"),
+    Key("release", "x", "x", "release",
+        "Let go of the driver, for a GPU reset or a MIG change; x again takes it back.",
+        "Everywhere", footer=13),
+    Key("suspend_process", "ctrl+z", "Ctrl-Z", "suspend", "Back to the shell; `fg` returns.",
+        "Everywhere", palette=False),
+    Key("switch", "tab,shift+tab", "Tab", "switch", "Switch between devices and processes.",
+        "Moving", footer=3),
+    Key("slower", "minus", "-", "slower", "Read less often.", "Charts and time", footer=9),
+    Key("faster", "plus,equals_sign", "+", "faster", "Read more often.", "Charts and time",
+        footer=8),
+    Key("window_shorter", "left_square_bracket", "[", "shorter", "Charts show less time.",
+        "Charts and time", footer=10),
+    Key("window_longer", "right_square_bracket", "]", "longer", "Charts show more time.",
+        "Charts and time", footer=11),
+    Key("snapshot", "e", "e", "snapshot", "Write a snapshot file and show its path.", "Files",
+        footer=6),
+    Key("copy", "y", "y", "copy", "Copy the UUID or PID under the cursor (OSC 52).", "Files"),
+)  # fmt: skip
+
+OVERVIEW_KEYS: tuple[Key, ...] = (
+    Key("filter", "slash", "/", "filter",
+        "Filter processes: text, or terms such as user:ann gpu:0 mem>10G.", "Processes",
+        footer=4),
+)  # fmt: skip
+
+DEVICE_KEYS: tuple[Key, ...] = (
+    Key("move(0,-1)", "up,k", "↑ k", "up", "Device above.", "Devices", palette=False),
+    Key("move(0,1)", "down,j", "↓ j", "down", "Device below.", "Devices", palette=False),
+    Key("move(-1,0)", "left,h", "← h", "left", "Device to the left.", "Devices", palette=False),
+    Key("move(1,0)", "right,l", "→ l", "right", "Device to the right.", "Devices",
+        palette=False),
+    Key("open", "enter", "Enter", "open", "Open the device.", "Devices", footer=4,
+        palette=False),
+)  # fmt: skip
+
+
+def bindings(keys: tuple[Key, ...]) -> list[BindingType]:
+    """The keys as Textual's bindings."""
+    return [key.binding() for key in keys]

@@ -1,0 +1,173 @@
+"""The overview: host, every device, the process table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.strip import Strip
+
+from gputop.ui.charts.layout import SMALLEST
+from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, bindings
+from gputop.ui.processes.filter_bar import FilterBar
+from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
+from gputop.ui.view import View
+from gputop.ui.widgets.base import LineWidget, blank
+from gputop.ui.widgets.device_grid import DeviceGrid
+from gputop.ui.widgets.footer import Footer, window_text
+from gputop.ui.widgets.header import Header
+from gputop.ui.widgets.host_panel import PANEL_ROWS, HostPanel
+from gputop.ui.widgets.line import Line
+from gputop.ui.widgets.notice import Notice
+
+if TYPE_CHECKING:
+    from gputop.ui.app import GputopApp
+
+PANEL_FROM = (80, 30)
+"""Columns and rows from which the host has its panel of four rows."""
+
+
+class TooSmall(LineWidget):
+    """What a terminal too small for the overview shows instead."""
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        """The size it needs, in the middle."""
+        palette = self.palette
+        columns, rows = SMALLEST
+        said = [f"gputop needs {columns}x{rows}", f"this is {width}x{height}"]
+        strips = [blank(width, palette) for _ in range(height)]
+        top = max((height - len(said)) // 2, 0)
+        for number, words in enumerate(said):
+            if top + number < height:
+                line = Line(width).gap(max((width - len(words)) // 2, 0), palette.style("text"))
+                strips[top + number] = line.add(words, palette.style("text")).strip(
+                    palette.style("text")
+                )
+        return strips
+
+
+class Devices(DeviceGrid):
+    """The device grid with its keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(DEVICE_KEYS)
+
+    def action_move(self, right: int, down: int) -> None:
+        """Move the cursor."""
+        self.move(right, down)
+
+    def action_open(self) -> None:
+        """Open the device under the cursor."""
+        if self.current is not None:
+            self.post_message(self.Opened(self.current.info.uuid))
+
+
+class OverviewScreen(Screen[None]):
+    """Host line, one pane per device, process table, footer."""
+
+    DEFAULT_CSS = """
+    OverviewScreen { layout: vertical; overflow: hidden; }
+    OverviewScreen > LineWidget { width: 1fr; height: 1; }
+    OverviewScreen > ProcessTable { height: 1fr; }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings(OVERVIEW_KEYS)
+
+    def __init__(self) -> None:
+        super().__init__(id="overview")
+        self.header = Header(id="header")
+        self.notice = Notice(id="notice")
+        self.host = HostPanel(id="host")
+        self.devices = Devices(id="devices")
+        self.filter_bar = FilterBar(id="filter")
+        self.table = ProcessTable(id="processes")
+        self.footer = Footer((*APP_KEYS, *OVERVIEW_KEYS, *TABLE_KEYS), id="footer")
+        self.too_small = TooSmall(id="too-small")
+        self._arranged_for: tuple[int, ...] = ()
+
+    @property
+    def gputop(self) -> GputopApp:
+        """The app, as the type it has."""
+        return cast("GputopApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """From top to bottom."""
+        yield self.header
+        yield self.notice
+        yield self.host
+        yield self.devices
+        yield self.filter_bar
+        yield self.table
+        yield self.footer
+        yield self.too_small
+
+    def on_mount(self) -> None:
+        """Show what there is already."""
+        self.too_small.display = False
+        self.filter_bar.display = False
+        self.table.focus()
+        self.show(self.gputop.view)
+
+    def on_resize(self) -> None:
+        """Choose the forms anew."""
+        self.show(self.gputop.view)
+
+    def show(self, view: View) -> None:
+        """Draw a view."""
+        self.devices.show(view)
+        self.table.load(view.processes, view)
+        self._arrange(view)
+        self.header.show(view, self.gputop.behind_s)
+        self.notice.show(self.gputop.trouble)
+        self.host.show(view)
+        self.footer.show(window_text(self.gputop.window_s))
+
+    def action_filter(self) -> None:
+        """Open the filter bar."""
+        self.filter_bar.open(self.table.filter_text)
+        self._arrange(self.gputop.view)
+
+    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
+        """Filter while typing."""
+        self.table.set_filter(message.filter)
+
+    def on_filter_bar_kept(self, message: FilterBar.Kept) -> None:
+        """Back to the table, with the filter."""
+        self._close_filter()
+
+    def on_filter_bar_cleared(self, message: FilterBar.Cleared) -> None:
+        """Back to the table, without the filter."""
+        self.table.filter_text = ""
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        self.filter_bar.display = False
+        self.table.focus()
+        self._arrange(self.gputop.view)
+
+    def show_age(self) -> None:
+        """Only the age of the readings changed."""
+        self.header.show(self.gputop.view, self.gputop.behind_s)
+        self.notice.show(self.gputop.trouble)
+
+    def _arrange(self, view: View) -> None:
+        """Give host and devices their rows; the table has the rest."""
+        width, height = self.size
+        wanted = self.table.row_count + 1
+        panel = width >= PANEL_FROM[0] and height >= PANEL_FROM[1]
+        host_rows = PANEL_ROWS if panel else 1
+        extra = int(self.notice.display) + int(self.filter_bar.display)
+        rows = height - 2 - extra - host_rows
+        device_rows = self.devices.plan(width, rows, wanted)
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        arranged = (width, height, host_rows, device_rows, small)
+        if arranged == self._arranged_for:
+            return
+        self._arranged_for = arranged
+        self.host.styles.height = host_rows
+        self.devices.styles.height = device_rows
+        for part in (self.header, self.host, self.devices, self.table, self.footer):
+            part.display = not small
+        self.too_small.styles.height = height
+        self.too_small.display = small

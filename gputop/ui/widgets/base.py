@@ -1,0 +1,80 @@
+"""The base of every widget that redraws often: lines are made at once and compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from rich.segment import Segment
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from gputop.ui.themes import Palette
+
+if TYPE_CHECKING:
+    from gputop.ui.app import GputopApp
+
+
+class LineWidget(Widget):
+    """Draws itself as strips; of a new picture only the rows that differ are refreshed.
+
+    A subclass says in `draw` what it looks like now; whoever changes its data calls `repaint`.
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._strips: list[Strip] = []
+        self._drawn_for: tuple[int, int] | None = None
+
+    @property
+    def gputop(self) -> GputopApp:
+        """The app, as the type it has."""
+        return cast("GputopApp", self.app)
+
+    @property
+    def palette(self) -> Palette:
+        """The colours of the active theme."""
+        return self.gputop.palette
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        """The picture as `height` strips of `width` cells."""
+        raise NotImplementedError
+
+    def repaint(self) -> None:
+        """Draw again and refresh the rows whose cells changed."""
+        width, height = self.size
+        if not width or not height or not self.is_attached:
+            return
+        strips = self.draw(width, height)
+        if self._drawn_for != (width, height):
+            self._strips, self._drawn_for = strips, (width, height)
+            self.refresh()
+            return
+        before, self._strips = self._strips, strips
+        changed = [y for y in range(height) if strips[y] != before[y]]
+        if changed:
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
+
+    def forget_picture(self) -> None:
+        """Draw everything again at the next repaint: the theme changed."""
+        self._drawn_for = None
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the picture, for the compositor."""
+        if self._drawn_for != tuple(self.size):
+            self._strips, self._drawn_for = (
+                self.draw(*self.size),
+                (self.size.width, self.size.height),
+            )
+        if y < len(self._strips):
+            return self._strips[y]
+        return blank(self.size.width, self.palette)
+
+    def on_resize(self) -> None:
+        """Another size is another picture."""
+        self.forget_picture()
+
+
+def blank(width: int, palette: Palette, background: str = "background") -> Strip:
+    """An empty row."""
+    return Strip([Segment(" " * width, palette.style("text", background))], width)

@@ -1,0 +1,81 @@
+"""A page of rows that scrolls: help, warnings, a device's facts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.strip import Strip
+
+from gputop.ui.widgets.base import LineWidget, blank
+
+SCROLL_KEYS: tuple[tuple[str, str, str], ...] = (
+    ("up,k", "go(-1)", "up"),
+    ("down,j", "go(1)", "down"),
+    ("pageup,ctrl+b", "go_page(-1)", "page up"),
+    ("pagedown,ctrl+f", "go_page(1)", "page down"),
+    ("home,g", "go(-1000000)", "top"),
+    ("end,G", "go(1000000)", "bottom"),
+)
+
+
+class Page(LineWidget, can_focus=True):
+    """Rows that a subclass makes in `rows`; with `picks` there is a cursor on one of them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(keys, action, label, show=False) for keys, action, label in SCROLL_KEYS
+    ]
+    picks = False
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.top = 0
+        self.cursor = 0
+        self._count = 0
+
+    def rows(self, width: int) -> list[Strip]:
+        """Every row of the page."""
+        raise NotImplementedError
+
+    def draw(self, width: int, height: int) -> list[Strip]:
+        """The rows in view."""
+        rows = self.rows(width)
+        self._count = len(rows)
+        self.cursor = min(max(self.cursor, 0), max(len(rows) - 1, 0))
+        if self.picks:
+            self.top = min(max(self.top, self.cursor - height + 1), self.cursor)
+        self.top = min(max(self.top, 0), max(len(rows) - height, 0))
+        shown = rows[self.top : self.top + height]
+        return shown + [blank(width, self.palette)] * (height - len(shown))
+
+    def action_go(self, rows: int) -> None:
+        """Scroll, or move the cursor, by so many rows."""
+        if self.picks:
+            self.cursor = min(max(self.cursor + rows, 0), max(self._count - 1, 0))
+            self.moved()
+        else:
+            self.top = min(max(self.top + rows, 0), max(self._count - self.size.height, 0))
+        self.repaint()
+
+    def action_go_page(self, pages: int) -> None:
+        """Scroll by so many pages."""
+        self.action_go(pages * max(self.size.height - 1, 1))
+
+    def moved(self) -> None:
+        """The cursor stands on another row."""
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel scrolls three rows."""
+        self.action_go(-3)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel scrolls three rows."""
+        self.action_go(3)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor."""
+        if self.picks and self.top + event.y < self._count:
+            self.cursor = self.top + event.y
+            self.moved()
+            self.repaint()

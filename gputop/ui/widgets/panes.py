@@ -1,0 +1,289 @@
+"""One device as a pane: its border says who and how it is, inside are four charts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.segment import Segment
+from rich.style import Style
+
+from gputop import text
+from gputop.model.metrics import BY_NAME, Metric
+from gputop.model.missing import explain
+from gputop.state.history import Span
+from gputop.state.last_good import Value
+from gputop.state.windows import Window
+from gputop.ui.charts.blocks import area, level_of, sparkline, time_axis
+from gputop.ui.glyphs import Glyphs
+from gputop.ui.themes import Palette
+from gputop.ui.view import CHARTS, DeviceView
+from gputop.ui.widgets.line import Line
+
+LABEL_WIDTH = 6
+VALUE_WIDTH = 13
+ALARMING = frozenset({"temperature_c"})
+"""Metrics whose highest level is a reason to look."""
+TOP_LEVEL = 3
+EDGES = 4
+"""Border and blank on both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """What drawing needs to know, whatever is drawn."""
+
+    palette: Palette
+    glyphs: Glyphs
+    units: text.Units
+    ascii: bool
+    now: float
+    columns: Callable[[DeviceView, Metric, Window], list[Span | None]]
+    """The columns of a device's chart, kept from one picture to the next."""
+
+
+def chart_width(pane_width: int) -> int:
+    """Cells a chart has in a pane."""
+    return pane_width - EDGES - LABEL_WIDTH - VALUE_WIDTH - 1
+
+
+def pane(
+    device: DeviceView, pen: Pen, window: Window, width: int, chart_rows: int, focused: bool
+) -> list[list[Segment]]:
+    """The rows of a pane `width` cells wide."""
+    edge = border_style(device, pen.palette, focused)
+    rows = [_top(device, pen, width, edge, focused)]
+    for metric in CHARTS:
+        rows += _metric_rows(device, metric, pen, window, width, chart_rows, edge)
+    if chart_rows > 1:
+        rows.append(_axis_row(pen, window, width, edge))
+    rows.append(_bottom(device, pen, width, edge))
+    return rows
+
+
+def border_style(device: DeviceView, palette: Palette, focused: bool) -> Style:
+    """A border says how the device is; the cursor's is in the accent colour."""
+    if device.severity in {"critical", "warning"}:
+        return palette.style(str(device.severity), bold=focused)
+    return palette.style("accent", bold=True) if focused else palette.style("border")
+
+
+def _top(device: DeviceView, pen: Pen, width: int, edge: Style, focused: bool) -> list[Segment]:
+    palette, glyphs = pen.palette, pen.glyphs
+    right = state_text(device, pen)
+    right_style = palette.style("dim" if device.ok else (device.severity or "dim"))
+    name_room = width - text.display_width(right) - 12
+    line = Line(width)
+    line.add(glyphs.corners[0] + (glyphs.cursor if focused else glyphs.dash) + " ", edge)
+    line.add(index_text(device), palette.style("strong", bold=True))
+    line.add(f" {glyphs.dot} ", palette.style("dim"))
+    line.add(text.fit(device_name(device), max(name_room, 4)), palette.style("text"))
+    line.add(" ", edge)
+    line.until(width - text.display_width(right) - 4, edge, glyphs.dash)
+    line.add(f" {right} ", right_style)
+    line.until(width - 1, edge, glyphs.dash)
+    return line.add(glyphs.corners[1], edge).segments(edge)
+
+
+def index_text(device: DeviceView) -> str:
+    """The device's index, with a mark where it is the user's own."""
+    index = "?" if device.info.index is None else str(device.info.index)
+    return f"{index}*" if device.info.mine else index
+
+
+def device_name(device: DeviceView) -> str:
+    """The name without the maker, safe to show."""
+    return text.clean(text.short_name(device.info.name))
+
+
+def state_text(device: DeviceView, pen: Pen) -> str:
+    """Clock and P-state; or what is wrong with the readings, and for how long."""
+    reading = device.reading
+    if reading.status == "pending":
+        return "reading" + pen.glyphs.ellipsis
+    if reading.status != "ok":
+        words = {"lost": "lost", "timed_out": "no answer", "error": "error"}[reading.status]
+        since = reading.since_s
+        return words if since is None else f"{words} for {text.duration(pen.now - since)}"
+    if device.stale_s is not None:
+        return f"{text.duration(device.stale_s)} old"
+    parts = []
+    if device.number("sm_clock_mhz") is not None:
+        parts.append(text.mhz(device.number("sm_clock_mhz")))
+    if device.number("performance_state") is not None:
+        parts.append(f"P{device.number('performance_state'):.0f}")
+    return f" {pen.glyphs.dot} ".join(parts) or text.NO_VALUE
+
+
+def _metric_rows(
+    device: DeviceView, metric: Metric, pen: Pen, window: Window, width: int, chart_rows: int,
+    edge: Style,
+) -> list[list[Segment]]:  # fmt: skip
+    palette = pen.palette
+    value = device.value(metric.name)
+    full = device.full(metric)
+    columns = pen.columns(device, metric, window)
+    room = window.count
+    if full is None:
+        full = max((span.high for span in columns if span), default=1.0) or 1.0
+    faint = not device.ok
+    if chart_rows == 1:
+        charts = [
+            sparkline(columns, full, metric.name, metric.aggregate, palette, pen.ascii, faint=faint)
+        ]
+    else:
+        charts = area(
+            columns, full, metric.name, metric.aggregate, chart_rows, palette, pen.ascii,
+            faint=faint,
+        )  # fmt: skip
+    details = _details(device, metric, pen) if chart_rows > 1 else []
+    if value.value is None and not any(columns):
+        charts[0] = _why_empty(device, metric, pen, room)
+    rows = []
+    for number, chart in enumerate(charts):
+        line = Line(width)
+        line.add(pen.glyphs.bar + " ", edge)
+        if number == 0:
+            line.add(f"{metric.short:<{LABEL_WIDTH}}", palette.style("dim"))
+            line.add(value_text(device, metric, pen), value_style(value, metric, full, palette))
+        elif number <= len(details):
+            line.add(" " + text.fit(details[number - 1], LABEL_WIDTH + VALUE_WIDTH - 2),
+                     palette.style("dim"))  # fmt: skip
+        line.until(width - room - 2, palette.style("text"))
+        line.extend(chart, room)
+        line.add(" " + pen.glyphs.bar, edge)
+        rows.append(line.segments(edge))
+    return rows
+
+
+def _why_empty(device: DeviceView, metric: Metric, pen: Pen, room: int) -> list[Segment]:
+    """In place of a chart that has nothing to show: the reason, or what the instances hold."""
+    words = explain(device.value(metric.name).reason or "")
+    if device.instances and metric.name == "memory_used_bytes":
+        words = f" {pen.glyphs.dot} ".join(_instance_text(i, pen) for i in device.instances)
+    style = pen.palette.style("dim" if device.instances else "faint")
+    return Line(room).add(words, style).segments(style)
+
+
+def _instance_text(instance: DeviceView, pen: Pen) -> str:
+    used, total = instance.value("memory_used_bytes"), instance.value("memory_total_bytes")
+    name = text.clean(instance.info.mig_profile or "MIG").partition(".")[0]
+    return f"{name} {text.bytes_pair(used.value, total.value, pen.units, True)}"
+
+
+def value_text(device: DeviceView, metric: Metric, pen: Pen, tight: bool = False) -> str:
+    """A metric with what it is measured against, as short as the room asks for."""
+    value = device.value(metric.name).value
+    if value is None:
+        return text.NO_VALUE
+    limit = device.value(metric.full).value if isinstance(metric.full, str) else None
+    if metric.name == "memory_used_bytes":
+        pair = text.bytes_pair(value, limit, pen.units, tight)
+        return pair if len(pair) <= VALUE_WIDTH else text.bytes_pair(value, limit, pen.units, True)
+    if metric.name == "power_w":
+        return text.watts(value, True) if tight else text.watts_pair(value, limit)
+    if metric.name == "temperature_c":
+        if tight:
+            return text.celsius(value, pen.units, True)
+        return text.celsius_pair(value, limit, pen.units)
+    return text.value(metric, value, pen.units, tight)
+
+
+def value_style(value: Value, metric: Metric, full: float, palette: Palette) -> Style:
+    """A number's colour: grey when it is old or missing, the chart's where its height alarms."""
+    if value.value is None or value.reason is not None:
+        return palette.style("faint")
+    if metric.name in ALARMING and full and level_of(metric.name, value.value / full) == TOP_LEVEL:
+        return palette.colour(palette.ramp(metric.name)[TOP_LEVEL])
+    return palette.style("text")
+
+
+def _details(device: DeviceView, metric: Metric, pen: Pen) -> list[str]:
+    """What else is worth a line beside a tall chart."""
+    value = device.value(metric.name)
+    if value.value is None and value.reason:
+        return [explain(value.reason)]
+    pairs: dict[str, tuple[tuple[str, str], ...]] = {
+        "gpu_utilization": (("sm", "sm_activity"), ("tensor", "tensor_activity"),
+                            ("dram", "dram_activity")),
+        "memory_used_bytes": (("controller", "memory_utilization"),),
+        "power_w": (("instant", "power_instant_w"),),
+        "temperature_c": (("memory", "memory_temperature_c"), ("fan", "fan_speed")),
+    }  # fmt: skip
+    found = []
+    for word, name in pairs[metric.name]:
+        if device.number(name) is not None:
+            found.append(f"{word} {text.value(BY_NAME[name], device.number(name), pen.units)}")
+    return found
+
+
+def _axis_row(pen: Pen, window: Window, width: int, edge: Style) -> list[Segment]:
+    line = Line(width)
+    line.add(pen.glyphs.bar + " ", edge)
+    line.until(width - window.count - 2, pen.palette.style("text"))
+    line.extend(time_axis(window.width, window.count, pen.palette), window.count)
+    return line.add(" " + pen.glyphs.bar, edge).segments(edge)
+
+
+def _bottom(device: DeviceView, pen: Pen, width: int, edge: Style) -> list[Segment]:
+    palette, glyphs = pen.palette, pen.glyphs
+    people = _people(device)
+    line = Line(width)
+    line.add(glyphs.corners[2] + glyphs.dash, edge)
+    warning, severity = alert_text(device, pen, width - 6)
+    if warning:
+        line.add(f" {warning} ", palette.style(severity, bold=severity == "critical"))
+    start = width - text.display_width(people) - 4
+    if people and start > width - line.room + 1:
+        line.until(start, edge, glyphs.dash)
+        line.add(f" {people} ", palette.style("dim"))
+    line.until(width - 1, edge, glyphs.dash)
+    return line.add(glyphs.corners[3], edge).segments(edge)
+
+
+def _people(device: DeviceView) -> str:
+    if device.instances:
+        return f"{len(device.instances)} MIG instances"
+    if not device.processes:
+        return ""
+    users = text.clean(", ".join(device.users[:3])) + (", …" if len(device.users) > 3 else "")
+    return f"{users} ({device.processes})" if users else f"{device.processes} processes"
+
+
+def alert_text(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
+    """The worst warnings in `room` cells, and the role they are drawn in."""
+    if not device.alerts:
+        return _past_throttle(device, pen, room)
+    severity = device.alerts[0].severity
+    pieces = [_alert_piece(device, alert.title, alert.rule, alert.detail, room)
+              for alert in device.alerts]  # fmt: skip
+    glyph = pen.glyphs.severity(severity)
+    shown = [pieces[0]]
+    for piece in pieces[1:]:
+        more = f" +{len(pieces) - len(shown)}"
+        joined = f" {pen.glyphs.dot} ".join([*shown, piece])
+        if text.display_width(f"{glyph} {joined}{more}") > room:
+            break
+        shown.append(piece)
+    rest = len(pieces) - len(shown)
+    line = f"{glyph} " + f" {pen.glyphs.dot} ".join(shown) + (f" +{rest}" if rest else "")
+    return text.fit(line, room), severity
+
+
+def _alert_piece(device: DeviceView, title: str, rule: str, detail: str, room: int) -> str:
+    for share in device.shares:
+        if rule == f"reason:{share.reason.key}":
+            span = "of the last minute" if room > 44 else "of 1 min"
+            return f"{title} {text.percent(share.share)} {span}"
+    if rule in {"link", "hot"} and detail and room > 30:
+        return f"{title}: {detail}" if room > 60 else detail
+    return title
+
+
+def _past_throttle(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
+    """Nothing now, but something in the last minute: that cost time too."""
+    for share in device.shares:
+        if share.share >= 0.01:
+            line = f"{share.reason.label} {text.percent(share.share)} of the last minute"
+            return text.fit(line, room), "dim"
+    return "", "dim"

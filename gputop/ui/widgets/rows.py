@@ -1,0 +1,137 @@
+"""One device as a row, or as a cell beside others, where panes do not fit."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from rich.style import Style
+
+from gputop import text
+from gputop.model.metrics import Metric
+from gputop.state.history import Span
+from gputop.state.windows import Window
+from gputop.ui.charts.blocks import sparkline
+from gputop.ui.view import CHARTS, DeviceView
+from gputop.ui.widgets.line import Line
+from gputop.ui.widgets.panes import (
+    Pen,
+    device_name,
+    index_text,
+    state_text,
+    value_style,
+    value_text,
+)
+
+VALUE_WIDTHS = {"gpu_utilization": 5, "memory_used_bytes": 8, "power_w": 6, "temperature_c": 5}
+FIXED = 4 + sum(VALUE_WIDTHS.values()) + len(VALUE_WIDTHS)
+"""Cells of a row that hold neither name, chart nor warning."""
+WARNING_WIDTH = 9
+
+
+def row_charts(width: int) -> tuple[int, tuple[Metric, ...]]:
+    """Cells of each chart in a row, and which metrics have one."""
+    spare = width - FIXED - name_width(width) - WARNING_WIDTH - 1
+    charted = CHARTS if spare >= 60 else CHARTS[:2] if spare >= 16 else CHARTS[:1]
+    return max(spare // len(charted) - 1, 0), charted
+
+
+def name_width(width: int) -> int:
+    """Cells of the name."""
+    return 9 if width < 80 else 14 if width < 120 else 18
+
+
+def row(
+    device: DeviceView, pen: Pen, window: Window | None, width: int, focused: bool
+) -> list[Segment]:
+    """A device in one line."""
+    palette = pen.palette
+    ground = "selection" if focused else "background"
+    cells, charted = row_charts(width)
+    line = Line(width)
+    _start(line, device, pen, focused, name_width(width), ground)
+    if device.reading.status not in {"ok", "timed_out"}:
+        return _silent(line, device, pen, ground)
+    for metric in CHARTS:
+        _value(line, device, metric, pen, VALUE_WIDTHS[metric.name], ground)
+        if metric in charted and window is not None and cells > 0:
+            columns = pen.columns(device, metric, window)
+            full = device.full(metric) or _highest(columns)
+            chart = sparkline(columns, full, metric.name, metric.aggregate, palette, pen.ascii,
+                              faint=not device.ok)  # fmt: skip
+            line.add(" ", palette.style("text"))
+            line.extend(chart, cells)
+    word, severity = short_alert(device, pen)
+    line.add(" ", palette.style("text"))
+    if word:
+        line.add(text.fit(word, WARNING_WIDTH), palette.style(severity, bold=True))
+    return line.segments(palette.style("text"))
+
+
+def _highest(columns: list[Span | None]) -> float:
+    return max((span.high for span in columns if span), default=1.0) or 1.0
+
+
+def _start(
+    line: Line, device: DeviceView, pen: Pen, focused: bool, width: int, ground: str
+) -> None:
+    palette = pen.palette
+    mark = pen.glyphs.cursor if focused else " "
+    line.add(mark, palette.style("accent", ground, bold=True))
+    line.add(f"{index_text(device):>2} ", palette.style("strong", ground, bold=True))
+    name = text.fit(device_name(device), width)
+    line.add(name, palette.style("text", ground))
+    line.gap(width - text.display_width(name), palette.style("text", ground))
+
+
+def _value(
+    line: Line, device: DeviceView, metric: Metric, pen: Pen, width: int, ground: str
+) -> None:
+    value = device.value(metric.name)
+    words = value_text(device, metric, pen, tight=True)
+    style = value_style(value, metric, device.full(metric) or 1.0, pen.palette)
+    line.add(f" {words:>{width}}", style)
+
+
+def _silent(line: Line, device: DeviceView, pen: Pen, ground: str) -> list[Segment]:
+    """A device that does not answer: what, for how long, and what to do about it."""
+    role = device.severity or "dim"
+    glyph = pen.glyphs.severity(device.severity) + " " if device.severity else ""
+    line.add(f" {glyph}{state_text(device, pen)}", pen.palette.style(role, bold=True))
+    if device.reading.detail:
+        line.add(f" {pen.glyphs.dot} {text.clean(device.reading.detail)}", pen.palette.style("dim"))
+    return line.segments(pen.palette.style("text"))
+
+
+def short_alert(device: DeviceView, pen: Pen) -> tuple[str, str]:
+    """The worst warning as glyph and word, and its role."""
+    if not device.alerts:
+        return "", "dim"
+    worst = device.alerts[0]
+    return f"{pen.glyphs.severity(worst.severity)} {worst.word}", worst.severity
+
+
+def cell(device: DeviceView, pen: Pen, width: int, focused: bool) -> list[Segment]:
+    """A device in `width` cells, beside others."""
+    palette = pen.palette
+    ground = "selection" if focused else "background"
+    plain: Style = palette.style("text", ground)
+    line = Line(width)
+    if device.reading.status != "ok":
+        _start(line, device, pen, focused, min(9, width - 14), ground)
+        word, severity = short_alert(device, pen)
+        line.add(
+            " " + (word or state_text(device, pen)), palette.style(severity, ground, bold=True)
+        )
+        return line.segments(plain)
+    word, severity = short_alert(device, pen)
+    values = [value_text(device, metric, pen, tight=True) for metric in CHARTS]
+    shown = [(CHARTS[0], values[0]), (CHARTS[1], values[1]), (CHARTS[3], values[3])]
+    taken = sum(len(value) + 1 for _, value in shown) + (2 if word else 0)
+    name_room = max(width - 4 - taken - 1, 4)
+    _start(line, device, pen, focused, name_room, ground)
+    for metric, value in shown:
+        style = value_style(device.value(metric.name), metric, device.full(metric) or 1.0, palette)
+        line.add(" ", plain).add(value, style)
+    if word:
+        line.add(" ", plain)
+        line.add(word[0], palette.style(severity, ground, bold=True))
+    return line.segments(plain)

@@ -1,0 +1,182 @@
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gputop.export.table import Column, lay_out
+from gputop.export.text_format import render
+from gputop.model.frame import DeviceReading, Frame, Hello
+from gputop.text import Units, display_width
+from tests.records import few, machines
+from tests.samples import (
+    UUIDS,
+    no_driver_frame,
+    no_driver_hello,
+    sample_frame,
+    sample_hello,
+    sample_info,
+    sample_reading,
+)
+
+
+def page(width: int = 100, **options) -> list[str]:
+    return render(sample_hello(), sample_frame(), width=width, **options).splitlines()
+
+
+def line_with(lines: list[str], *parts: str) -> str:
+    found = [line for line in lines if all(part in line for part in parts)]
+    assert len(found) == 1, (parts, found)
+    return found[0]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_every_line_fits_and_every_device_has_its_row(width):
+    lines = page(width)
+    assert max(map(display_width, lines)) <= width
+    places = [m[1] for line in lines if (m := re.match(r" *(\d(?::\d)?)  \S", line))]
+    assert places == ["0", "1", "2", "3", "3:0", "3:1", "4", "5", "6", "7"]
+
+
+def test_wider_pages_show_more():
+    titles = {
+        width: next(x for x in page(width) if x.startswith("GPU  NAME")) for width in (80, 160)
+    }
+    assert "MEMORY" in titles[80]
+    assert "TENSOR" not in titles[80]
+    assert "TENSOR" in titles[160]
+
+
+def test_a_row_at_eighty_columns():
+    row = next(line for line in page(80) if line.startswith("  0  "))
+    assert row.split() == [
+        "0", "H100", "80GB", "HBM3", "93%", "61/80G", "612/700W", "71°", "1980MHz", "P0", "–",
+    ]  # fmt: skip
+
+
+def test_the_legend_says_why_values_are_not_there():
+    lines = page()
+    assert line_with(lines, "– POWER", "no permission").endswith("(GPU 5)")
+    assert line_with(lines, "– FAN", "not supported").endswith("(GPU 0, 1, 3, 4, 6)")
+    assert line_with(lines, "– SM CLOCK", "error 999").endswith("(GPU 5)")
+    assert line_with(lines, "– USER, COMMAND", "no permission").endswith("(PID 6300)")
+
+
+def test_a_long_legend_names_a_few():
+    infos = [sample_info(0, uuid=f"GPU-{n}", index=n) for n in range(12)]
+    readings = [sample_reading(0, uuid=info.uuid) for info in infos]
+    text = render(sample_hello(devices=infos), sample_frame(devices=readings, processes=[]))
+    assert "FAN: not supported by this device (GPU 0, 1, 2, 3, 4, 5, 6, 7 and 4 more)" in text
+
+
+def test_a_pending_device_says_so():
+    text = render(sample_hello(devices=[sample_info(0)]), sample_frame(devices=[], processes=[]))
+    assert "not read yet (GPU 0)" in text
+
+
+def test_a_host_value_that_is_not_there_has_its_reason():
+    frame = sample_frame()
+    frame.host.cpu_utilization = None
+    frame.host.missing = {"cpu_utilization": "needs_two_readings"}
+    text = render(sample_hello(), frame)
+    assert "CPU     – of 8 cores" in text
+    assert "– CPU: needs a second reading" in text
+
+
+def test_health_in_words_worst_first():
+    lines = page()
+    sick = [
+        line.split("  ")[2].partition(".")[0] for line in lines if re.match(r"[A-Z]+ +GPU 6", line)
+    ]
+    assert sick[0] == "power brake"
+    assert sick[-1] == "power cap"
+    assert line_with(lines, "CRITICAL", "GPU 2").endswith("reboot the machine. Reset the device or")
+    assert line_with(lines, "WARNING", "thermal slowdown. Improve")
+    assert line_with(lines, "devices have no warning").startswith("4 of 8 ")
+
+
+def test_no_throttling_is_no_complaint():
+    text = render(
+        sample_hello(devices=[sample_info(0)]),
+        sample_frame(devices=[sample_reading(0)], processes=[]),
+    )
+    assert "WARNING" not in text
+    assert "1 of 1 devices have no warning." in text
+    assert "No process holds a device." in text
+
+
+def test_processes_show_names_and_arguments_only_when_asked_for():
+    assert line_with(page(), "4101", "60.0 GiB").endswith("  python3")
+    assert "SECRET" not in "\n".join(page())
+    assert line_with(page(200, with_args=True), "4101", "60.0 GiB").endswith("--token SECRET")
+    assert "3:0" in line_with(page(), "tritonserver")
+
+
+def test_heading_driver_and_host():
+    lines = page()
+    assert lines[0].startswith("gputop 0.0-sample · node-07 · 2026-11-2")
+    assert lines[0].endswith("rates over 250 ms")
+    assert line_with(lines, "Driver") == "Driver  580.95.05 · CUDA 13.0 · 8 devices"
+    assert line_with(lines, "Memory ") == "Memory  212/1511 GiB · swap 0.0/8.0 GiB"
+    assert line_with(lines, "Limits").startswith("Limits  4.2/16.0 cores, throttled 3 %")
+    assert not any("SIMULATED" in line for line in lines)
+    assert "SIMULATED" in render(sample_hello(simulated=True), sample_frame())
+
+
+def test_no_driver_says_what_to_do_and_shows_the_host():
+    text = render(no_driver_hello(), no_driver_frame())
+    assert "Driver  absent: No NVIDIA driver library was found. Install the NVIDIA driver." in text
+    assert "CPU     12 %" in text
+    assert "GPU" not in text
+
+
+def test_units_of_the_settings():
+    text = "\n".join(page(160, units=Units(temperature="f", memory="decimal")))
+    assert "160 °F" in text
+    assert "65.5/85.9 GB" in text
+
+
+def test_zero_is_shown_as_zero():
+    row = next(line for line in page(120) if line.startswith("  4  "))
+    assert re.search(r" 0 % +61", row)
+
+
+def test_a_lost_device_shows_no_numbers():
+    frame = sample_frame(devices=[DeviceReading(uuid=UUIDS[0], status="lost")], processes=[])
+    lines = render(sample_hello(devices=[sample_info(0)]), frame).splitlines()
+    row = next(line for line in lines if line.startswith("  0  "))
+    assert set(row.split()[4:]) == {"–"}
+
+
+@few
+@given(machines(), st.integers(40, 200))
+def test_no_control_character_gets_through(machine: tuple[Hello, Frame], width: int):
+    hello, frame = machine
+    for with_args in (False, True):
+        text = render(hello, frame, with_args, width)
+        assert not any(unicodedata.category(c) in {"Cc", "Cs", "Cf"} and c != "\n" for c in text)
+
+
+# --- Tables -------------------------------------------------------------------------------------
+
+WORDS = Column[str]("NAME", lambda row, tight: row, flexible=True)
+LONG = Column[str]("VALUE", lambda row, tight: "1G" if tight else "1.0 GiB")
+EXTRA = Column[str]("EXTRA", lambda row, tight: "x", rank=1)
+
+
+def test_columns_shorten_before_words_are_cut():
+    assert lay_out([WORDS, LONG], ["a" * 12], 22).lines == [
+        "NAME            VALUE",
+        "a" * 12 + "  1.0 GiB",
+    ][:0] + [
+        "NAME            VALUE",
+        "aaaaaaaaaaaa  1.0 GiB",
+    ]
+    assert lay_out([WORDS, LONG], ["a" * 12], 20).lines[1] == "aaaaaaaaaaaa     1G"
+    assert lay_out([WORDS, LONG], ["a" * 12], 17).lines[1] == "aaaaaaaaa…     1G"
+
+
+def test_extra_columns_come_where_there_is_room():
+    assert lay_out([WORDS, EXTRA, LONG], ["a"], 40).lines[0] == "NAME  EXTRA    VALUE"
+    assert lay_out([WORDS, EXTRA, LONG], ["a"], 13).lines[0] == "NAME    VALUE"

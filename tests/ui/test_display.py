@@ -1,0 +1,648 @@
+"""The display: the same picture as Textual's, in fewer bytes, at the terminal's own pace."""
+
+import asyncio
+import json
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyte
+import pytest
+from rich.color import ColorSystem
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Region
+from textual.strip import Strip
+
+from gputop.ui import display
+from gputop.ui.cells import EMPTY, PLAIN, Grid, Look, Looks, change_look, parse_sgr
+from gputop.ui.display import AnswerParser, DisplayDriver, FrameAnswer, FrameWriter, Pacer
+from tests.terminal import Terminal
+from tests.ui.display_app import DisplayApp, Pane, random_strip
+
+APP = [sys.executable, str(Path(__file__).with_name("display_app.py"))]
+ROOT = str(Path(__file__).parents[2])
+FRAME_OVERHEAD_BYTES = len(display.SYNC_START + display.SYNC_END + display.QUERY)
+
+
+def run_app(
+    *, plain: bool = False, env: Mapping[str, str | None] | None = None, **options: Any
+) -> Terminal:
+    kind = {"GPUTOP_DISPLAY": "plain"} if plain else {}
+    terminal = Terminal(APP, env={"PYTHONPATH": ROOT, **kind, **(env or {})}, **options)
+    try:
+        terminal.wait_for(r"step 0 keys 0$")
+        terminal.wait_quiet(0.2)
+    except BaseException:
+        terminal.close()
+        raise
+    return terminal
+
+
+def appearance(cells: list[list[pyte.screens.Char]]) -> list[list[tuple[object, ...]]]:
+    """What the eye sees of cells: the colour of a blank's ink is not part of it."""
+
+    def seen(cell: pyte.screens.Char) -> tuple[object, ...]:
+        drawn = cell.underscore or cell.reverse or cell.strikethrough
+        ink = (cell.fg, cell.bold, cell.italics) if cell.data != " " or drawn else ()
+        return (cell.data, cell.bg, cell.underscore, cell.reverse, cell.strikethrough, *ink)
+
+    return [[seen(cell) for cell in row] for row in cells]
+
+
+# The cells
+
+
+class Screen:
+    """A pyte screen to compare with another."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.screen = pyte.Screen(width, height)
+        self.stream = pyte.Stream(self.screen)
+        self.feed("\x1b[?7l")
+
+    def feed(self, text: str) -> None:
+        self.stream.feed(text)
+
+    def appearance(self) -> list[list[tuple[object, ...]]]:
+        buffer = self.screen.buffer
+        rows, columns = range(self.screen.lines), range(self.screen.columns)
+        return appearance([[buffer[y][x] for x in columns] for y in rows])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_sequence_of_updates_ends_in_the_picture_that_was_wanted(seed: int) -> None:
+    source = random.Random(seed)
+    width, height = source.choice([(20, 4), (37, 5), (1, 1), (2, 3)])
+    grid = Grid(width, height, Looks(ColorSystem.TRUECOLOR))
+    sent = Screen(width, height)
+    console: Any = SimpleNamespace(_color_system=ColorSystem.TRUECOLOR)
+    content: dict[tuple[int, int], Strip] = {}
+    for update in range(30):
+        if update % 6 == 0:  # Windows open and close.
+            cuts = sorted({0, width, source.randrange(width), source.randrange(width)})
+            content = {}
+        for y in range(height):
+            for left, right in pairwise(cuts):
+                if (left, y) not in content or source.random() < 0.3:
+                    content[left, y] = random_strip(source, right - left)
+                    grid.put(left, y, content[left, y])
+        if source.random() < 0.3:
+            continue  # Merged with the next.
+        if source.random() < 0.1:
+            sent.feed("\x1b[2Jlost\x1b[1;31m")
+            grid.invalidate()
+        sent.feed(grid.paint(cursor=(0, 0) if source.random() < 0.3 else None))
+        wanted = Screen(width, height)
+        for (x, y), strip in content.items():
+            wanted.feed(f"\x1b[{y + 1};{x + 1}H{strip.render(console)}")
+        assert sent.appearance() == wanted.appearance()
+        assert grid.paint() == ""
+
+
+def test_half_a_wide_character_is_never_left() -> None:
+    grid = Grid(6, 1, Looks(ColorSystem.TRUECOLOR))
+    sent = Screen(6, 1)
+    for x, text, expected in (
+        (0, "日本語", "日本語"),
+        (1, "ab", " ab 語"),
+        (0, "日", "日b 語"),
+        (5, "x", "日b  x"),
+        (4, "日本", "日b 日"),
+    ):
+        grid.put(x, 0, Strip([Segment(text)]))
+        sent.feed(grid.paint())
+        assert "".join(cell.data for cell in sent.screen.buffer[0].values()).rstrip() == expected
+
+
+def test_control_characters_are_not_sent() -> None:
+    grid = Grid(10, 1, Looks(ColorSystem.TRUECOLOR))
+    grid.put(0, 0, Strip([Segment("a\x1b[2J\x07\x9bb")]))
+    assert "a[2Jb" in grid.paint()
+
+
+def test_the_column_is_never_assumed_after_a_glyph_of_uncertain_width() -> None:
+    grid = Grid(20, 1, Looks(ColorSystem.TRUECOLOR))
+    grid.put(0, 0, Strip([Segment("71 °C ▁▂▃ x")]))
+    text = grid.paint()
+    assert "°\x1b[5GC ▁▂▃ x" in text, "° may be wide, blocks are not"
+
+
+def test_a_single_cell_costs_a_few_bytes() -> None:
+    grid = Grid(200, 50, Looks(ColorSystem.TRUECOLOR))
+    style = Style(color="#112233", bgcolor="#445566")
+    for y in range(50):
+        grid.put(0, y, Strip([Segment("x" * 200, style)]))
+    grid.paint()
+    grid.put(0, 20, Strip([Segment("x" * 99 + "y" + "x" * 100, style)]))
+    assert grid.paint() == "\x1b[21;100H\x1b[38;2;17;34;51;48;2;68;85;102my\x1b[m"
+
+
+def test_neighbouring_changes_are_joined_and_distant_ones_jumped_to() -> None:
+    grid = Grid(30, 1, Looks(ColorSystem.TRUECOLOR))
+    grid.put(0, 0, Strip([Segment("." * 30)]))
+    grid.paint()
+    grid.put(0, 0, Strip([Segment("a...b....................c....")]))
+    assert grid.paint() == "\ra...b\x1b[20Cc"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_change_of_style_arrives_in_the_new_one(seed: int) -> None:
+    source = random.Random(seed)
+    styles = ["", "1", "2", "3;4", "7", "9;31", "1;2;38;5;99", "48;2;1;2;3", "4;97;100", "39;49"]
+    for _ in range(200):
+        old, new = (parse_sgr(source.choice(styles)) for _ in range(2))
+        screen, expected = Screen(2, 1), Screen(2, 1)
+        text, after = change_look(old, new)
+        screen.feed(change_look(PLAIN, old)[0] + text + "x")
+        expected.feed(change_look(PLAIN, new)[0] + "x")
+        assert screen.appearance() == expected.appearance()
+        assert after == new
+        assert len(text) <= len(f"\x1b[0;{source.choice(styles)}m") + 40
+
+
+def test_a_blank_leaves_the_ink_as_it_is() -> None:
+    red = Look(1, "31", "44", "")
+    assert change_look(red, Look(0, None, "44", "")) == ("", red)
+    assert change_look(red, EMPTY) == ("\x1b[49m", Look(1, "31", "", ""))
+
+
+# The pace
+
+
+def test_an_answering_terminal_gets_one_frame_at_a_time() -> None:
+    pacer = Pacer()
+    pacer.wrote(9000, 0.0, asked=pacer.should_ask(0.0))
+    pacer.answered(0.1)
+    assert pacer.may_write(0.1)
+    pacer.wrote(100, 0.1, asked=pacer.should_ask(0.1))
+    assert not pacer.may_write(0.2)
+    assert not pacer.may_write(100.0), "slow is not silent"
+    pacer.answered(100.0)
+    assert pacer.may_write(100.0)
+    assert pacer.last_answer_s == pytest.approx(99.9)
+
+
+def drain(pacer: Pacer, start: float, end: float, size: int = 1000) -> int:
+    """Write as much as the pacer allows; returns bytes."""
+    written, now = 0, start
+    while now < end:
+        if pacer.may_write(now):
+            pacer.wrote(size, now, asked=pacer.should_ask(now))
+            written += size
+        now += 0.01
+    return written
+
+
+def test_a_silent_terminal_gets_a_budget() -> None:
+    pacer = Pacer(10_000)
+    pacer.wrote(30_000, 0.0, asked=pacer.should_ask(0.0))
+    assert drain(pacer, 0.0, 1.0) <= Pacer.FIRST_BURST_BYTES + 1000
+    assert 90_000 < drain(pacer, 1.0, 11.0) < 115_000
+    pacer.may_write(100.0)
+    assert drain(pacer, 100.0, 101.0) < 22_000, "time that passed idle earns one second's worth"
+
+
+def test_a_late_first_answer_ends_the_budget() -> None:
+    pacer = Pacer()
+    pacer.wrote(9000, 0.0, asked=True)
+    drain(pacer, 0.0, 3.0)
+    pacer.answered(3.0)
+    assert pacer.answers
+    pacer.wrote(100, 3.0, asked=pacer.should_ask(3.0))
+    assert not pacer.may_write(9.0)
+
+
+def test_a_silent_terminal_is_asked_again_less_and_less_often() -> None:
+    pacer = Pacer()
+    asked = []
+    for now in range(1000):
+        if pacer.should_ask(now):
+            asked.append(now)
+        pacer.wrote(10, now, asked=bool(asked) and asked[-1] == now)
+    assert asked == [0, 10, 30, 70, 150, 310, 610, 910]
+
+
+def test_a_lost_answer_is_asked_for_again() -> None:
+    pacer = Pacer()
+    pacer.wrote(1, 0.0, asked=True)
+    pacer.answered(0.1)
+    pacer.wrote(1, 1.0, asked=True)  # Its answer gets lost.
+    assert not pacer.should_probe(5.9)
+    assert pacer.look_again_in(5.0) == pytest.approx(1.0)
+    assert pacer.should_probe(6.0)
+    pacer.probed(6.0)
+    assert not pacer.should_probe(15.9)
+    pacer.answered(6.1)
+    assert not pacer.may_write(6.2), "the first answer may be late, not lost"
+    assert pacer.may_write(7.2)
+    pacer.wrote(1, 8.0, asked=True)
+    assert not pacer.may_write(8.0)
+    pacer.answered(8.1)
+    assert pacer.may_write(8.1)
+
+
+def test_a_late_answer_is_not_taken_for_that_of_the_next_frame() -> None:
+    pacer = Pacer()
+    pacer.wrote(1, 0.0, asked=True)
+    pacer.answered(0.1)
+    pacer.wrote(1, 1.0, asked=True)
+    pacer.probed(6.0)
+    pacer.answered(20.0)
+    pacer.answered(20.1)
+    assert pacer.may_write(20.1)
+    pacer.wrote(1, 20.1, asked=True)
+    assert not pacer.may_write(21.2)
+
+
+@pytest.mark.parametrize("setting", range(5))
+def test_any_answer_is_one(setting: int) -> None:
+    tokens = list(AnswerParser().feed(f"a\x1b[?2026;{setting}$yb"))
+    answers = [token.setting for token in tokens if isinstance(token, FrameAnswer)]
+    assert answers == [setting]
+    assert [getattr(token, "key", None) for token in tokens if hasattr(token, "key")] == ["a", "b"]
+
+
+class Writer:
+    """A frame writer whose terminal is a list."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.written: list[str] = []
+        self.queued = 0
+        self.errors: list[Exception] = []
+        self.frames = FrameWriter(
+            write=self.written.append,
+            backlog=lambda: self.queued,
+            loop=loop,
+            looks=Looks(ColorSystem.TRUECOLOR),
+            pacer=Pacer(),
+            on_error=self.errors.append,
+        )
+
+    def show(self, text: str) -> None:
+        strip = Strip([Segment(text.ljust(20))])
+        self.frames.update(LayoutUpdate([[strip]], Region(0, 0, 20, 1)))
+
+
+def with_writer(test: Callable[[Writer], None]) -> None:
+    async def main() -> None:
+        test(Writer(asyncio.get_running_loop()))
+
+    asyncio.run(main())
+
+
+def test_updates_in_flight_are_merged_and_the_last_one_is_drawn() -> None:
+    def test(writer: Writer) -> None:
+        writer.frames.resume()
+        writer.show("one")
+        writer.frames.answered(supports_sync=True)
+        for text in ("two", "three", "four", "five"):
+            writer.show(text)
+        assert len(writer.written) == 2
+        writer.frames.answered(supports_sync=True)
+        assert len(writer.written) == 3
+        assert "iv" in writer.written[2]  # "two" became "five".
+        assert writer.written[2].startswith(display.SYNC_START)
+        assert writer.written[2].endswith(display.SYNC_END + display.QUERY)
+        counters = writer.frames.counters
+        assert (counters.frames_drawn, counters.frames_merged) == (3, 3)
+        assert counters.bytes_written == sum(len(text.encode()) for text in writer.written)
+
+    with_writer(test)
+
+
+def test_nothing_is_written_while_the_queue_is_not_empty() -> None:
+    def test(writer: Writer) -> None:
+        writer.frames.resume()
+        writer.queued = 1
+        for number in range(100):
+            writer.show(str(number))
+        assert writer.written == []
+
+    with_writer(test)
+
+
+def test_nothing_is_written_while_the_terminal_is_given_away() -> None:
+    def test(writer: Writer) -> None:
+        writer.show("one")
+        assert writer.written == []
+        writer.frames.resume()
+        assert len(writer.written) == 1
+        writer.frames.pause()
+        writer.show("two")
+        writer.frames.answered(supports_sync=True)
+        assert len(writer.written) == 1
+        writer.frames.resume()
+        assert "two" in writer.written[1]
+
+    with_writer(test)
+
+
+def test_an_unchanged_update_writes_nothing() -> None:
+    def test(writer: Writer) -> None:
+        writer.frames.resume()
+        writer.show("one")
+        writer.frames.answered(supports_sync=True)
+        writer.show("one")
+        assert len(writer.written) == 1
+
+    with_writer(test)
+
+
+def test_the_echo_of_a_query_nobody_knows_is_painted_over() -> None:
+    def test(writer: Writer) -> None:
+        writer.frames.resume()
+        writer.show("one")
+        screen = Screen(20, 1)
+        screen.feed(writer.written[0].replace(display.QUERY, "p"))
+        assert screen.screen.display[0].rstrip() == "one"
+
+    with_writer(test)
+
+
+def test_after_a_change_of_size_it_waits_for_the_new_layout() -> None:
+    def test(writer: Writer) -> None:
+        writer.frames.resume()
+        writer.show("one")
+        writer.frames.answered(supports_sync=True)
+        writer.frames.resized(10, 1)
+        writer.frames.redraw()
+        assert len(writer.written) == 1
+        writer.frames.resized(20, 1)
+        assert "one" in writer.written[1]
+
+    with_writer(test)
+
+
+# The seam
+
+
+def test_the_seam_is_intact() -> None:
+    assert display.seam_is_intact(), "Textual changed: see gputop/ui/display.py"
+
+
+def test_a_changed_seam_means_drawing_as_textual_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert DisplayApp().driver_class is DisplayDriver
+    monkeypatch.setattr(ChopsUpdate, "__init__", lambda self, lines: None)
+    assert not display.seam_is_intact()
+    assert DisplayApp().driver_class is LinuxDriver
+
+
+def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUTOP_DISPLAY", "plain")
+    assert DisplayApp().driver_class is LinuxDriver
+
+
+def test_an_app_without_a_terminal_works_as_ever() -> None:
+    async def main() -> None:
+        app = DisplayApp()
+        async with app.run_test(size=(60, 20)) as pilot:
+            await pilot.press("n", "r")
+            assert app.steps == 1
+            assert len(app.query(Pane)) == 4
+
+    asyncio.run(main())
+
+
+# In a terminal
+
+COLOUR_MODES: dict[str, dict[str, str | None]] = {
+    "256": {},
+    "truecolor": {"COLORTERM": "truecolor"},
+    "16": {"TERM": "xterm"},
+    "none": {"NO_COLOR": "1"},
+}
+
+
+@pytest.mark.parametrize("colours", COLOUR_MODES)
+def test_the_picture_is_textuals_own(colours: str) -> None:
+    env = COLOUR_MODES[colours]
+    options: Any = {"env": env, "size": (70, 20)}
+    with run_app(**options) as diffed, run_app(plain=True, **options) as plain:
+        seen = 0
+
+        def compare(*keys: str, until: str) -> None:
+            nonlocal seen
+            for terminal in (diffed, plain):
+                terminal.type(*keys)
+                terminal.wait_for(until)
+                terminal.wait_quiet(0.2)
+            assert appearance(diffed.cells()) == appearance(plain.cells()), keys
+            seen += 1
+
+        compare("n", until="step 1 keys 1$")
+        compare(*"nnn", until="step 4 keys 4$")
+        compare("d", until="keys 5$")
+        compare(*"nn", until="step 6 keys 7$")
+        compare("esc", until="keys 8$")
+        for size in ((40, 12), (90, 25)):
+            diffed.resize(*size)
+            plain.resize(*size)
+            compare("n", until=rf"step {7 if size[0] == 40 else 8} ")
+        compare("t", until="keys 11$")
+        compare(*"dn", until="keys 13$")
+        compare("esc", "t", until="keys 15$")
+        assert seen == 10
+        if colours != "none":
+            assert diffed.bytes_written < 0.8 * plain.bytes_written
+
+
+def test_an_unchanged_frame_writes_nothing_and_one_cell_next_to_nothing() -> None:
+    with run_app(size=(100, 30)) as terminal:
+        terminal.type("c")
+        terminal.wait_for("keys 1$")
+        terminal.wait_quiet()
+        before = terminal.bytes_written
+        terminal.type("c")
+        terminal.wait_for("keys 2$")
+        terminal.wait_quiet()
+        assert terminal.bytes_written - before < FRAME_OVERHEAD_BYTES + 45
+        before, asked = terminal.bytes_written, terminal.queries[2026]
+        terminal.type("u", "u")
+        terminal.wait_quiet(0.5)
+        assert (terminal.bytes_written, terminal.queries[2026]) == (before, asked)
+
+
+def test_a_garbled_screen_is_redrawn_on_demand() -> None:
+    with run_app() as terminal:
+        before = appearance(terminal.cells())
+        terminal._screen.erase_in_display(2)
+        terminal.type("r")
+        terminal.wait_for("keys 1$")
+        terminal.wait_quiet()
+        assert appearance(terminal.cells())[1:] == before[1:]
+
+
+def test_the_cursor_is_where_the_typing_goes() -> None:
+    places = []
+    for plain in (False, True):
+        with run_app(plain=plain) as terminal:
+            terminal.type("i")
+            terminal.wait_quiet()
+            terminal.type("hello")
+            terminal.wait_for("hello")
+            terminal.wait_quiet()
+            terminal.type("left")
+            terminal.wait_quiet(0.2)
+            places.append(terminal.cursor())
+    assert places[0] == places[1] != (0, 0)
+
+
+def test_suspending_gives_the_terminal_away_and_takes_it_back() -> None:
+    with run_app() as terminal:
+        terminal.type("f")
+        terminal.wait_for(r"step \d\d")
+        terminal.type("z")
+        terminal.wait_for(lambda t: 1049 not in t.modes)
+        terminal.wait_for("suspended")
+        terminal.wait_quiet(0.5)
+        terminal.type("\r")
+        terminal.type("\n")
+        terminal.wait_for(lambda t: 1049 in t.modes)
+        now = int(terminal.wait_for(r"step (\d+)")[1])
+        terminal.wait_for(lambda t: int(t.wait_for(r"step (\d+)")[1]) > now)
+        assert not terminal.find("suspended")
+
+
+def leave(terminal: Terminal, report: Path) -> dict[str, Any]:
+    terminal.type("q")
+    assert terminal.exit_code(5) == 7
+    result = json.loads(report.read_text())
+    assert isinstance(result, dict)
+    assert result["error"] == "None"
+    return result
+
+
+def test_a_terminal_that_never_answers_gets_its_budget(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    env = {"DISPLAY_REPORT": str(report), "GPUTOP_DISPLAY_BYTES_PER_S": "20000"}
+    with run_app(env=env, answers=False, size=(100, 30)) as terminal:
+        first = terminal.bytes_written
+        start = time.monotonic()
+        terminal.type("f")
+        terminal.wait_for(r"step \d{3}")
+        terminal.type("f")
+        terminal.wait_quiet(1.5)
+        took = time.monotonic() - start
+        assert terminal.bytes_written - first < 20_000 * (took + 1) + 10_000
+        picture = appearance(terminal.cells())
+        terminal.type("r")
+        terminal.wait_quiet(1.5)
+        assert appearance(terminal.cells())[1:] == picture[1:], "the last state was drawn"
+        result = leave(terminal, report)
+        assert result["merged"] > 20
+        assert not result["answers"]
+        assert terminal.is_restored()
+
+
+@pytest.mark.parametrize("settings", [{2026: 2}, {}], ids=["known", "not recognised"])
+def test_a_late_terminal_is_waited_for(tmp_path: Path, settings: dict[int, int]) -> None:
+    report = tmp_path / "report"
+    env = {"DISPLAY_REPORT": str(report)}
+    with run_app(env=env, answer_delay_s=1.3, mode_settings=settings) as terminal:
+        terminal.wait_quiet(2)
+        first = terminal.queries[2026]
+        start = time.monotonic()
+        terminal.type("f")
+        terminal.wait_for(r"step \d{3}")
+        terminal.type("f")
+        terminal.wait_quiet(1.6)
+        took = time.monotonic() - start
+        assert terminal.queries[2026] - first <= took / 1.3 + 1
+        terminal.type("r")
+        terminal.wait_quiet(1.6)
+        steps = int(terminal.wait_for(r"step (\d+)")[1])
+        result = leave(terminal, report)
+        assert result["answers"]
+        assert result["merged"] > 20
+        assert steps == result["steps"]
+        assert (b"\x1b[?2026h" in terminal.raw) == bool(settings)
+
+
+def test_when_a_stall_ends_the_present_is_drawn_not_the_backlog(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    env = {"DISPLAY_REPORT": str(report)}
+    with run_app(env=env, size=(100, 30)) as terminal:
+        terminal.stall()
+        before = terminal.bytes_written
+        terminal.type("f")
+        time.sleep(2)
+        terminal.type("f", "c", "c", "c")
+        time.sleep(0.2)
+        terminal.resume()
+        terminal.wait_for("keys 5$")
+        terminal.wait_quiet()
+        assert terminal.bytes_written - before < 60_000, "one frame in flight, and the present"
+        assert int(terminal.wait_for(r"step (\d+)")[1]) > 30
+        assert leave(terminal, report)["merged"] > 30
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["diff", "plain"])
+def test_quitting_is_not_held_by_a_stalled_terminal(tmp_path: Path, plain: bool) -> None:
+    report = tmp_path / "report"
+    env: dict[str, str | None] = {"DISPLAY_REPORT": str(report), "COLORTERM": "truecolor"}
+    with run_app(plain=plain, env=env, size=(200, 50)) as terminal:
+        terminal.stall()
+        terminal.type("n" if plain else "f")
+        time.sleep(0.5)
+        start = time.monotonic()
+        terminal.type("q")
+        assert terminal.exit_code(5) == 7
+        assert time.monotonic() - start < 0.8
+        terminal.resume()
+        terminal.wait_for("bye at step")
+        assert terminal.is_restored()
+        assert json.loads(report.read_text())["rss_kib"] < 120_000
+
+
+@pytest.mark.parametrize("stalled", [False, True], ids=["free", "stalled"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_restore_the_terminal(tmp_path: Path, number: int, stalled: bool) -> None:
+    report = tmp_path / "report"
+    with run_app(env={"DISPLAY_REPORT": str(report)}, size=(200, 50)) as terminal:
+        if stalled:
+            terminal.stall()
+            terminal.type("f")
+            time.sleep(0.4)
+        terminal.signal(number)
+        assert terminal.exit_code(5) == 128 + number
+        terminal.resume()
+        terminal.wait_for(lambda t: t.is_restored())
+        assert report.exists(), "what had to be done first was done"
+
+
+def test_leaving_does_not_leave_answers_for_the_shell() -> None:
+    shell = ["sh", "-c", f"{APP[0]} {APP[1]}; echo back; cat"]
+    with Terminal(shell, env={"PYTHONPATH": ROOT}, answer_delay_s=0.1) as terminal:
+        terminal.wait_for("step 0 keys 0$")
+        terminal.wait_quiet(0.4)
+        terminal.type("n", "q")
+        terminal.wait_for("back")
+        terminal.wait_quiet(0.4)
+        assert "2026" not in terminal.text()
+
+
+def test_when_the_diff_fails_textual_draws(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    with run_app(env={"DISPLAY_REPORT": str(report)}) as terminal:
+        terminal.type("x", "n")
+        terminal.wait_for("step 1 keys 2$")
+        terminal.type("n")
+        terminal.wait_for("step 2 keys 3$")
+        terminal.type("q")
+        assert terminal.exit_code() == 7
+        assert "AttributeError" in json.loads(report.read_text())["error"]
+
+
+def test_a_closed_terminal_ends_the_program() -> None:
+    with run_app() as terminal:
+        terminal.hang_up()
+        assert terminal.exit_code(5) == 128 + signal.SIGHUP
