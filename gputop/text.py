@@ -119,6 +119,13 @@ def fit(text: str, width: int, ellipsis: str = ELLIPSIS) -> str:
     return text[:end] + ellipsis
 
 
+def fit_words(text: str, width: int) -> str:
+    """Text in `width` cells that loses its last words before it is cut inside one."""
+    while display_width(text) > width and " " in text:
+        text = text.rpartition(" ")[0]
+    return fit(text, width)
+
+
 def redact(command: Sequence[str]) -> str:
     """The program's name alone, without its path and arguments, which can hold secrets.
 

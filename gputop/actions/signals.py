@@ -21,6 +21,8 @@ from gputop import procfs
 from gputop.model.frame import DriverInfo, HostInfo
 from gputop.text import NO_VALUE, clean
 
+LONGEST_NAME = 24
+"""Cells of a process's name in a sentence."""
 HOST_PIDS_UNTIL = (535, 113)
 """Before this driver version the pids in its lists are the host's, inside a container too."""
 
@@ -53,7 +55,7 @@ class Target:
     def __str__(self) -> str:
         """Such as ``4101 python3 (ann)``."""
         owner = f" ({clean(self.user)})" if self.user else ""
-        return f"{self.pid} {clean(self.name) or NO_VALUE}{owner}"
+        return f"{self.pid} {clean(self.name, LONGEST_NAME) or NO_VALUE}{owner}"
 
 
 class Status(Enum):

@@ -17,6 +17,9 @@ GONE_WORTH_BYTES = 1 << 30
 """A process that ends is worth a notice when it held at least this much."""
 
 
+_RANK = {rule.key: rank for rank, rule in enumerate(RULES)}
+
+
 class AlertLog:
     """The warnings of one host."""
 
@@ -134,8 +137,11 @@ class AlertLog:
 
     @property
     def active(self) -> list[Alert]:
-        """The warnings that last, worst first, then oldest first."""
-        return sorted(self._active.values(), key=lambda a: (severity_rank(a.severity), a.since_s))
+        """The warnings that last, worst first, then in the order of the rules."""
+        return sorted(
+            self._active.values(),
+            key=lambda a: (severity_rank(a.severity), _RANK.get(a.rule, -1), a.since_s),
+        )
 
     def of_device(self, uuid: str) -> list[Alert]:
         """The warnings that last on one device, worst first."""
@@ -144,6 +150,10 @@ class AlertLog:
     def count(self, severity: Severity) -> int:
         """How many warnings of a severity last."""
         return sum(alert.severity == severity for alert in self._active.values())
+
+
+def _order(alert: Alert) -> tuple[int, int, float]:
+    return severity_rank(alert.severity), _RANK.get(alert.rule, -1), alert.since_s
 
 
 def label(device: DeviceState) -> str:

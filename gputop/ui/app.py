@@ -17,7 +17,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from gputop import text
-from gputop.errors import GputopError
+from gputop.errors import EXIT_FAILED, GputopError
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.rules import Thresholds
 from gputop.model.commands import ReadSlow, Release, Retake, SetInterval
@@ -29,9 +29,11 @@ from gputop.state.store import Store
 from gputop.ui import glyphs
 from gputop.ui.display import DiffDisplay, leave_at_once
 from gputop.ui.keys import APP_KEYS, bindings
+from gputop.ui.processes.table import ProcessTable
 from gputop.ui.screens.device import DeviceScreen
 from gputop.ui.screens.help import ALL_KEYS, HelpScreen
 from gputop.ui.screens.overview import OverviewScreen
+from gputop.ui.screens.signal_dialog import SignalDialog
 from gputop.ui.screens.warnings import WarningsScreen
 from gputop.ui.themes import PALETTES, Palette, textual_theme
 from gputop.ui.view import View, take
@@ -49,6 +51,9 @@ class GputopApp(DiffDisplay[int], App[int]):
     BINDINGS: ClassVar[list[BindingType]] = bindings(APP_KEYS)
     CSS = """
     Screen { background: $background; }
+    Toast { padding: 0 1; margin: 0; width: auto; max-width: 70; background: $panel; }
+    CommandPalette SearchIcon { display: none; }
+    CommandPalette > Vertical { width: 80%; max-width: 90; }
     """
 
     def __init__(self, source: Source, settings: Settings) -> None:
@@ -176,6 +181,18 @@ class GputopApp(DiffDisplay[int], App[int]):
             return "The processes are simulated; there is nothing to signal."
         return None
 
+    def _handle_exception(self, error: Exception) -> None:
+        """One sentence instead of a traceback; Textual's own answer for those who debug."""
+        if self.is_headless or os.environ.get("GPUTOP_TRACEBACK") == "1":
+            super()._handle_exception(error)
+            return
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        leave_at_once(
+            self, EXIT_FAILED, first=[self.source.stop],
+            farewell=f"gputop: Something unforeseen went wrong ({what}); please report it with "
+                     "the output of the same command and GPUTOP_TRACEBACK=1.",
+        )  # fmt: skip
+
     # --- actions ---------------------------------------------------------------------------------
 
     def action_leave(self) -> None:
@@ -267,6 +284,11 @@ class GputopApp(DiffDisplay[int], App[int]):
         """List the warnings."""
         self.push_screen(WarningsScreen())
 
+    def on_process_table_signal_requested(self, message: ProcessTable.SignalRequested) -> None:
+        """Ask which signal to send."""
+        collector = getattr(self.source, "pid", None)
+        self.push_screen(SignalDialog(message.targets, [collector] if collector else []))
+
     def action_copy(self) -> None:
         """Copy what is under the cursor."""
         device = self.overview.devices.current
@@ -285,7 +307,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         from gputop.export.formats import Options  # not needed for the first screen
         from gputop.ui.snapshots import save
 
-        hello, frame = self.store.hello, self.store.frame
+        hello, frame = self.store.hello, self.view.frame
         if hello is None or frame is None:
             self.notify("There is no reading yet.", severity="warning")
             return

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import gc
-import signal
 
 from gputop.settings import Settings
 from gputop.sources.base import Source
 from gputop.ui.app import GputopApp
-
-HANG_UPS = (signal.SIGTERM, signal.SIGHUP)
+from gputop.ui.display import leave_on_signals
 
 
 def run_app(source: Source, settings: Settings) -> int:
     """Run the UI until the user quits; the exit code."""
     app = GputopApp(source, settings)
     gc.freeze()  # what the imports made stays: no need to look at it again and again
+    leave_on_signals(app, first=[source.stop])
     app.run(mouse=not settings.no_mouse)
     source.stop()
     return app.return_code or 0

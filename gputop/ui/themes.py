@@ -36,6 +36,8 @@ class Palette:
     dim: str
     faint: str
     border: str
+    shade: str
+    """Charts that are old, and peaks behind means."""
     accent: str
     good: str
     notice: str
@@ -73,7 +75,7 @@ def _style(colour: str, background: str, bold: bool, colourless: bool, role: str
         return Style(color=colour or None, bgcolor=background or None, bold=bold or None)
     return Style(
         bold=bold or role in {"strong", "accent", "warning", "critical"} or None,
-        dim=role in {"dim", "faint", "border"} or None,
+        dim=role in {"dim", "faint", "border", "shade"} or None,
         reverse=on == "selection" or None,
     )
 
@@ -81,7 +83,8 @@ def _style(colour: str, background: str, bold: bool, colourless: bool, role: str
 DARK = Palette(
     name="dark", dark=True, ansi=False,
     background="#121212", surface="#1c1c1c", selection="#303030",
-    text="#d0d0d0", strong="#ffffff", dim="#8a8a8a", faint="#585858", border="#444444",
+    text="#d0d0d0", strong="#ffffff", dim="#8a8a8a", faint="#626262", border="#444444",
+    shade="#3a3a3a",
     accent="#5fafff", good="#5fd787", notice="#5fafd7", warning="#ffaf00", critical="#ff5f5f",
     on_alert="#121212",
     ramps={
@@ -98,15 +101,16 @@ LIGHT = Palette(
     name="light", dark=False, ansi=False,
     background="#ffffff", surface="#eeeeee", selection="#d7d7ff",
     text="#303030", strong="#000000", dim="#6c6c6c", faint="#a8a8a8", border="#bcbcbc",
+    shade="#d0d0d0",
     accent="#005fd7", good="#008700", notice="#005f87", warning="#af5f00", critical="#d70000",
     on_alert="#ffffff",
     ramps={
         "": ("#87afd7", "#5f87d7", "#005fd7", "#0000af"),
-        "gpu_utilization": ("#87af87", "#5faf5f", "#008700", "#005f00"),
-        "memory_used_bytes": ("#8787d7", "#5f5fd7", "#005faf", "#00005f"),
-        "power_w": ("#d7af5f", "#d78700", "#af5f00", "#875f00"),
-        "temperature_c": ("#87afaf", "#d78700", "#d75f00", "#d70000"),
-        "cpu_utilization": ("#87afaf", "#5f8787", "#008787", "#005f5f"),
+        "gpu_utilization": ("#87af87", "#87af5f", "#5faf5f", "#008700"),
+        "memory_used_bytes": ("#afafd7", "#87afd7", "#5f87d7", "#005faf"),
+        "power_w": ("#d7d787", "#d7af5f", "#d7875f", "#af5f00"),
+        "temperature_c": ("#87afaf", "#87af87", "#d7875f", "#d70000"),
+        "cpu_utilization": ("#87afaf", "#5fafaf", "#5f8787", "#008787"),
     },
 )  # fmt: skip
 
@@ -114,6 +118,7 @@ CONTRAST = Palette(
     name="contrast", dark=True, ansi=False,
     background="#000000", surface="#000000", selection="#00005f",
     text="#ffffff", strong="#ffffff", dim="#d0d0d0", faint="#a8a8a8", border="#d0d0d0",
+    shade="#767676",
     accent="#00ffff", good="#00ff00", notice="#00d7ff", warning="#ffff00", critical="#ff5f5f",
     on_alert="#000000",
     ramps={
@@ -130,6 +135,7 @@ TERMINAL = Palette(
     name="terminal", dark=True, ansi=True,
     background="default", surface="default", selection="bright_black",
     text="default", strong="default", dim="default", faint="bright_black", border="bright_black",
+    shade="bright_black",
     accent="blue", good="green", notice="cyan", warning="yellow", critical="red",
     on_alert="black",
     ramps={
@@ -146,6 +152,7 @@ MONO = Palette(
     name="mono", dark=True, ansi=True, colourless=True,
     background="default", surface="default", selection="default",
     text="default", strong="default", dim="default", faint="default", border="default",
+    shade="default",
     accent="default", good="default", notice="default", warning="default", critical="default",
     on_alert="default", ramps={"": ("default",) * 4},
 )  # fmt: skip

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.alerts import Alert
-from gputop.model.frame import DeviceInfo, DeviceReading, DriverInfo, HostInfo, HostReading, Process
+from gputop.model.frame import (
+    DeviceInfo,
+    DeviceReading,
+    DriverInfo,
+    Frame,
+    HostInfo,
+    HostReading,
+    Process,
+)
 from gputop.model.metrics import BY_NAME, Metric
 from gputop.model.nvml_tables import Severity
 from gputop.state.history import History
@@ -91,8 +99,13 @@ class View:
     criticals: int = 0
     warnings: int = 0
     simulated: bool = False
-    ready: bool = False
-    """False until the first frame."""
+    frame: Frame | None = None
+    """The frame it was taken from; None before the first."""
+
+    @property
+    def ready(self) -> bool:
+        """False until the first frame."""
+        return self.frame is not None
 
 
 def take(store: Store, alerts: AlertLog) -> View:
@@ -119,7 +132,7 @@ def take(store: Store, alerts: AlertLog) -> View:
         criticals=alerts.count("critical"),
         warnings=alerts.count("warning"),
         simulated=store.simulated,
-        ready=frame is not None,
+        frame=frame,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,18 @@ class FakeDevices:
     pending: set[str] = field(default_factory=set)
     uses: Mapping[int, Sequence[DeviceUse]] = field(default_factory=dict)
     needs_restart: bool = False
+    restart_at: int | None = None
+    """The request at which `needs_restart` becomes true."""
+    event_at: int | None = None
+    """The request at which an Xid happens."""
+    hang_at: int | None = None
+    """The request in which `wait` never returns."""
+    noise: str = ""
+    """Printed to stdout at every request, as a careless library would."""
+    trace: str = ""
+    """A file that grows by a byte at every request."""
+    padding: int = 0
+    """Bytes that make every frame longer."""
     requests: list[Tick] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -50,9 +63,21 @@ class FakeDevices:
 
     def request(self, tick: Tick) -> None:
         self.requests.append(tick)
+        if self.trace:
+            with open(self.trace, "ab") as file:
+                file.write(b".")
+        if self.noise:
+            os.write(1, self.noise.encode())
+        count = len(self.requests)
+        self.needs_restart = self.needs_restart or count == self.restart_at
+        if count == self.event_at:
+            uuid = self.inventory[0].uuid
+            self.add_event(Event("", 0, tick.utc_s, tick.boottime_s, "xid", uuid, 79))
 
     def wait(self, seconds: float) -> None:
         self.calls.append("wait")
+        if len(self.requests) == self.hang_at:
+            threading.Event().wait()
 
     def answers(self) -> Answers:
         with self._lock:
@@ -73,7 +98,9 @@ class FakeDevices:
     def _reading(self, info: DeviceInfo) -> DeviceReading:
         if self.pending_for or info.uuid in self.pending or not self.requests:
             return DeviceReading(info.uuid, "pending")
-        return DeviceReading(info.uuid, power_w=100.0 + len(self.requests))
+        return DeviceReading(
+            info.uuid, power_w=100.0 + len(self.requests), detail="x" * self.padding
+        )
 
     def add_event(self, event: Event) -> None:
         with self._lock:

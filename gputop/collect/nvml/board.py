@@ -25,8 +25,7 @@ class Contents:
 
 ALL_METRICS = tuple(metric for group in GROUPS for metric in METRICS_OF[group])
 NOTHING: dict[Group, Contents] = {
-    group: Contents({}, dict.fromkeys(METRICS_OF[group], missing.PENDING), None)
-    for group in GROUPS
+    group: Contents({}, dict.fromkeys(METRICS_OF[group], missing.PENDING), None) for group in GROUPS
 }
 
 

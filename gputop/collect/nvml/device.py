@@ -6,6 +6,7 @@ Everything here runs in the device's own thread, and everything may raise Troubl
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gputop.collect.nvml.driver_time import boottime
@@ -99,7 +100,7 @@ class OpenDevice(Part):
             result.refuse(TX, missing.PENDING)
             result.refuse(RX, missing.PENDING)
         elif result.open(TX):
-            guarded(lambda r: self._rates(r), (TX, RX))(result)
+            guarded(self._rates, (TX, RX))(result)
         return settle("medium", result), for_slow, at
 
     def _rates(self, result: Result) -> None:
@@ -121,7 +122,7 @@ class OpenDevice(Part):
         fans = guarded(self._fan_speeds, ("fan_speed",))
         fields, *reads = self.reader.steps("slow")
         steps = [fields, links, fans, *reads]
-        return [(lambda step=step: step(result)) for step in steps]
+        return [partial(step, result) for step in steps]
 
     def _active_links(self, result: Result) -> None:
         if self._links is not None:

@@ -147,5 +147,3 @@ class Gpm:
     def _fail(self, code: int) -> None:
         Trouble.check(code)
         self._reason = reason_of(code)
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -128,10 +129,8 @@ class Library:
 
     def shut_down(self) -> None:
         """Stop the library; only after `close_when_unused`. May hang."""
-        try:
+        with contextlib.suppress(self._binding.NVMLError):  # stopped by somebody else already
             self._binding.nvmlShutdown()
-        except self._binding.NVMLError:
-            pass  # somebody else stopped it already: that is what was wanted
         with self._changed:
             self._open = self._closing = False
 

@@ -48,7 +48,9 @@ def instances_of(
         return ()
     by_uuid = {instance.uuid: instance for instance in known}
     found: list[Instance] = []
-    for index in range(number_or_none(library, meter, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0):
+    for index in range(
+        number_or_none(library, meter, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0
+    ):
         child = ctypes.c_void_p()
         code = library.call(
             meter, "nvmlDeviceGetMigDeviceHandleByIndex", handle, index, ctypes.byref(child)
@@ -84,9 +86,7 @@ def _describe(library: Library, meter: Meter, handle: Any, uuid: str, index: int
 def _profile(library: Library, meter: Meter, handle: Any) -> str | None:
     """The profile's name put together from slices and memory, as nvidia-smi writes it."""
     attributes = abi.MigAttributes()
-    code = library.call(
-        meter, "nvmlDeviceGetAttributes_v2", handle, ctypes.byref(attributes)
-    )
+    code = library.call(meter, "nvmlDeviceGetAttributes_v2", handle, ctypes.byref(attributes))
     if code != abi.SUCCESS:
         return None
     slices = f"{attributes.gpu_slices}g.{round(attributes.memory_mib / 1024)}gb"

@@ -72,7 +72,7 @@ class ProcessList:
         raise Refused(abi.FUNCTION_NOT_FOUND)
 
     def _rows(self, count: int) -> list[Row]:
-        rows = (abi.ProcessInfo * count).from_buffer(self._buffer)
+        rows: ctypes.Array[Any] = (abi.ProcessInfo * count).from_buffer(self._buffer)
         if any(row.pid in GARBAGE_PIDS for row in rows):
             longer = (abi.ProcessInfoLong * count).from_buffer(self._buffer)
             if all(row.pid not in GARBAGE_PIDS for row in longer):

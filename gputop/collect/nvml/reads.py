@@ -56,8 +56,14 @@ class Read:
     """True when a MIG instance answers it too."""
 
 
-def _one(tier: Tier, function: str, metric: str, convert: Convert, *arguments: int,
-         output: Callable[[], Any] = U32) -> Read:
+def _one(
+    tier: Tier,
+    function: str,
+    metric: str,
+    convert: Convert,
+    *arguments: int,
+    output: Callable[[], Any] = U32,
+) -> Read:
     return Read(tier, function, (Value(metric, convert),), (output,), arguments)
 
 
@@ -68,8 +74,9 @@ def _memory(function: str, output: Callable[[], Any], *members: str) -> Read:
 
 def _engine(engine: str, metric: str) -> Read:
     """A utilisation, and behind it the window it was measured over."""
-    return Read("medium", f"nvmlDeviceGet{engine}Utilization", (Value(metric, per_cent),),
-                (U32, U32))
+    return Read(
+        "medium", f"nvmlDeviceGet{engine}Utilization", (Value(metric, per_cent),), (U32, U32)
+    )
 
 
 def _ecc(metric: str, error: int, counter: int) -> Read:
@@ -121,6 +128,7 @@ READS: tuple[Read, ...] = (
     _one("slow", "nvmlDeviceGetRetiredPagesPendingStatus", "retirement_pending", flag),
     _one("slow", "nvmlDeviceGetComputeMode", "compute_mode", whole),
     _one("slow", "nvmlDeviceGetPersistenceMode", "persistence_mode", flag),
+    Read("slow", "nvmlDeviceGetMigMode", (Value("mig_mode", flag),), (U32, U32)),
     # Each of these two blocks for 20 ms, so they come last; GPM answers them where it can. The
     # byte counters (fields 197 and 198) hold 32 bits and wrap too often to be told apart.
     _one("slow", "nvmlDeviceGetPcieThroughput", "pcie_tx_bytes_per_s", kilobytes, 0),

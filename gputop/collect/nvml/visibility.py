@@ -33,8 +33,9 @@ class Visibility:
         return cls(tuple(names))
 
     def mine(
-        self, uuid: str, index: int | None, instances: Sequence[tuple[str, int, int]] = ()
-    ) -> bool | None:
+        self, uuid: str, index: int | None,
+        instances: Sequence[tuple[str, int | None, int | None]] = (),
+    ) -> bool | None:  # fmt: skip
         """Whether a device is named, itself or one of its MIG `instances` (their UUID, GPU
         instance id and compute instance id).
         """

@@ -7,7 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from gputop.collect.backend import Tick
 from gputop.collect.nvml import abi, identity
@@ -16,6 +19,7 @@ from gputop.collect.nvml.deadlines import Deadlines
 from gputop.collect.nvml.device import OpenDevice, bare_info, instance_info
 from gputop.collect.nvml.driver_time import boottime
 from gputop.collect.nvml.library import Library, Meter, NvmlError
+from gputop.collect.nvml.reader import settle
 from gputop.collect.nvml.troubles import DOES_NOT_ANSWER, OPENING, device_trouble
 from gputop.collect.nvml.values import Result, Trouble
 from gputop.collect.nvml.visibility import Visibility
@@ -41,8 +45,8 @@ class Office(Protocol):
     def claim(self, worker: Worker, uuid: str) -> bool:
         """Take a device as one's own; False when another worker has it already."""
 
-    def settled(self, worker: Worker) -> None:
-        """The last request has been answered as far as a frame waits for it."""
+    def settled(self, worker: Worker, tick: Tick) -> None:
+        """The request of that tick has been answered as far as a frame waits for it."""
 
     def library_gone(self, generation: int) -> None:
         """The library of that generation has to be initialised again."""
@@ -86,7 +90,8 @@ class Worker:
         self._detail = OPENING
         self._reason: str | None = None
         self._trouble_since: float | None = None
-        self._asked_at: float | None = None
+        self._asked: Tick | None = None
+        self._asked_at = 0.0
         self._uses: dict[int, list[DeviceUse]] = {}
         self._spans: deque[SampleSpan] = deque(maxlen=MOST_SPANS)
         threading.Thread(target=self._run, name=f"gpu-{index}", daemon=True).start()
@@ -120,9 +125,9 @@ class Worker:
     def ask(self, tick: Tick) -> bool:
         """Hand over a request; False while the last one has not been begun or hangs."""
         with self._lock:
-            if self._asked_at is not None:
+            if self._asked is not None:
                 return False
-            self._asked_at = boottime()
+            self._asked, self._asked_at = tick, boottime()
         self._inbox.put(tick)
         return True
 
@@ -135,7 +140,7 @@ class Worker:
         `driver` is the status and detail of every device while the driver itself is not open.
         """
         with self._lock:
-            asked_at = self._asked_at
+            asked_at = None if self._asked is None else self._asked_at
             status, since, detail = self._status, self._trouble_since, self._detail
             if driver is not None:
                 (status, detail), since = driver, None
@@ -169,32 +174,27 @@ class Worker:
         self._retry_at = 0.0
         with self._lock:
             self._clear("pending", OPENING, None)
-            self._asked_at = None
 
     # -- the thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
-            step: Callable[[], None] | None = None
-            tick: Tick | None = None
             try:
                 tick = self._inbox.get(block=not self._backlog)
-                if tick is None:
-                    return
             except queue.Empty:
-                step = self._backlog.popleft()
-            if not self._library.enter():
-                self._backlog.clear()
-                self._answered()
-                self._office.settled(self)
+                self._inside(self._backlog.popleft())
                 continue
-            try:
-                self._guard(step if step is not None else lambda tick=tick: self._serve(tick))
-            finally:
-                self._library.leave()
+            if tick is None:
+                return
+            self._inside(partial(self._serve, tick))
+            self._answered(tick)
+            self._office.settled(self, tick)
 
-    def _guard(self, work: Callable[[], None]) -> None:
+    def _inside(self, work: Callable[[], None]) -> None:
         """Do one piece of work; whatever goes wrong becomes the device's status."""
+        if not self._library.enter():
+            self._backlog.clear()
+            return
         try:
             work()
         except (Trouble, NvmlError) as e:
@@ -202,6 +202,8 @@ class Worker:
         except Exception as e:
             name = type(e).__name__
             self._fail_with("error", f"Reading this GPU failed ({name}).", missing.error(name))
+        finally:
+            self._library.leave()
 
     def _serve(self, tick: Tick) -> None:
         try:
@@ -212,9 +214,6 @@ class Worker:
             if e.code != abi.INVALID_ARGUMENT or not self._open():
                 raise
             self._read(tick)
-        finally:
-            self._answered()
-            self._office.settled(self)
 
     # -- opening ---------------------------------------------------------------------------
 
@@ -245,8 +244,11 @@ class Worker:
         with self._lock:
             if who.index is not None:
                 self._index = who.index
-            self._board = Board(self._with_mine(bare_info(who)))
-            self._instances = []
+            if self._board.info.uuid == who.uuid:
+                info = replace(self._board.info, index=who.index, bus_id=who.bus_id)
+            else:
+                info = bare_info(who)
+            self._board, self._instances = Board(self._with_mine(info)), []
         self._office.watch_events(handle, who.uuid)
         return True
 
@@ -263,16 +265,16 @@ class Worker:
         assert device is not None
         first, self._first = self._first, False
         self._read_fast(device)
-        self._answered()
+        self._answered(tick)
         if first:
-            self._office.settled(self)
+            self._office.settled(self, tick)
             self._look_for_instances(device)
         self._read_instances(device)
         if first or tick.slow or due(tick, self._medium_at, MEDIUM_S):
             self._medium_at = tick.boottime_s
             self._read_medium(device)
             self._read_processes(device)
-        self._office.settled(self)
+        self._office.settled(self, tick)
         if first or ((tick.slow or due(tick, self._slow_at, SLOW_S)) and not self._backlog):
             self._slow_at = tick.boottime_s
             self._plan_slow(device, describe=first)
@@ -331,7 +333,7 @@ class Worker:
             device.part(instance).activity(part)
             at = boottime()
             with self._lock:
-                board.put("medium", settled_medium(part), at)
+                board.put("medium", settle("medium", part), at)
 
     def _read_processes(self, device: OpenDevice) -> None:
         uses = device.processes()
@@ -344,11 +346,11 @@ class Worker:
     def _plan_slow(self, device: OpenDevice, describe: bool) -> None:
         result = Result()
         if describe:
-            self._backlog.append(lambda: self._describe(device))
+            self._backlog.append(partial(self._describe, device))
         else:
-            self._backlog.append(lambda: self._look_for_instances(device))
+            self._backlog.append(partial(self._look_for_instances, device))
         self._backlog.extend(device.slow_steps(result))
-        self._backlog.append(lambda: self._publish_slow(result))
+        self._backlog.append(partial(self._publish_slow, result))
 
     def _describe(self, device: OpenDevice) -> None:
         info = device.describe()
@@ -358,19 +360,36 @@ class Worker:
     def _publish_slow(self, result: Result) -> None:
         at = boottime()
         with self._lock:
-            self._board.put("slow", settled_slow(result), at)
+            self._board.put("slow", settle("slow", result), at)
             for board in self._instances:
-                board.put("slow", settled_slow(Result()), at)
+                board.put("slow", settle("slow", Result()), at)
 
     def _with_mine(self, info: DeviceInfo) -> DeviceInfo:
-        return info
+        """The same with its `mine`; a new object, since the old one may be in a frame."""
+        visibility, instances = self._office.visibility, self._device_instances()
+        if info.parent is None:
+            mine = visibility.mine(info.uuid, info.index, instances)
+        else:
+            mine = visibility.mine_instance(
+                info.parent, self._index, info.uuid, info.gpu_instance_id,
+                info.compute_instance_id,
+            )  # fmt: skip
+        return replace(info, mine=mine)
+
+    def _device_instances(self) -> list[tuple[str, int | None, int | None]]:
+        found = self._device.instances if self._device is not None else ()
+        return [(i.uuid, i.gpu_instance, i.compute_instance) for i in found]
 
     # -- what went wrong -------------------------------------------------------------------
 
     def _fail(self, code: int) -> None:
-        trouble = device_trouble(code)
         if code in abi.LIBRARY_GONE:
-            self._office.library_gone(self._generation)
+            self._close_device()
+            with self._lock:
+                self._clear("pending", OPENING, None)
+            self._office.library_gone(self._library.generation)
+            return
+        trouble = device_trouble(code)
         reason = missing.error(code) if trouble.status == "error" else None
         self._fail_with(trouble.status, trouble.detail, reason)
 
@@ -389,9 +408,10 @@ class Worker:
         for board in (self._board, *self._instances):
             board.clear()
 
-    def _answered(self) -> None:
+    def _answered(self, tick: Tick) -> None:
         with self._lock:
-            self._asked_at = None
+            if self._asked is tick:
+                self._asked = None
 
 
 def due(tick: Tick, last_s: float, period_s: float) -> bool:

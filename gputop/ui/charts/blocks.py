@@ -90,8 +90,8 @@ def area(
     rows = []
     for row in range(height - 1, -1, -1):
         colour = ramp[level_of(metric, (row + 0.5) / height)]
-        body = palette.style("faint") if faint else palette.colour(colour)
-        rows.append(_row(bodies, shades, row * STEPS, body, palette.style("faint"), ascii_only))
+        body = palette.style("shade") if faint else palette.colour(colour)
+        rows.append(_row(bodies, shades, row * STEPS, body, palette.style("shade"), ascii_only))
     return rows
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
 
+from gputop.actions.signals import Target
 from gputop.model.frame import DeviceUse, Process
 from gputop.query import Amount, Place
 from gputop.query.subject import STATES, UNKNOWN
@@ -125,6 +126,11 @@ class Row:
         """The name of the (first) device."""
         card = self._cards.get(self._uses[0].mig or self._uses[0].device)
         return card.name if card else clean(self._uses[0].device)
+
+
+def target_of(process: Process) -> Target:
+    """The process as a signal's target."""
+    return Target(process.pid, process.start_ticks, process.name or "", process.user)
 
 
 def cards_of(devices: Sequence[DeviceView]) -> dict[str, Card]:

@@ -26,7 +26,7 @@ from gputop.ui.processes.columns import (
 from gputop.ui.processes.filter_bar import FilterBar
 from gputop.ui.processes.model import TableModel
 from gputop.ui.processes.picture import Look, Part, Picture, message
-from gputop.ui.processes.rows import Row, RowKey, RowOptions, build_rows, cards_of
+from gputop.ui.processes.rows import Row, RowKey, RowOptions, build_rows, cards_of, target_of
 from gputop.ui.view import DeviceView, View
 from gputop.ui.widgets.base import LineWidget, blank
 
@@ -192,10 +192,7 @@ class ProcessTable(LineWidget, can_focus=True):
     @property
     def targets(self) -> list[Target]:
         """What a signal would go to: the tagged processes, else the one under the cursor."""
-        return [
-            Target(row.pid, row.key.process.start_ticks, row.name or "", row.user)
-            for row in self.model.chosen
-        ]
+        return [target_of(row.process) for row in self.model.chosen]
 
     # -- drawing -------------------------------------------------------------------------------
 

@@ -154,7 +154,7 @@ class OverviewScreen(Screen[None]):
     def _arrange(self, view: View) -> None:
         """Give host and devices their rows; the table has the rest."""
         width, height = self.size
-        wanted = self.table.row_count + 1
+        wanted = len(view.processes) + 1  # filtering must not move the devices
         panel = width >= PANEL_FROM[0] and height >= PANEL_FROM[1]
         host_rows = PANEL_ROWS if panel else 1
         extra = int(self.notice.display) + int(self.filter_bar.display)

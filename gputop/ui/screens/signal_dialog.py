@@ -36,7 +36,7 @@ from gputop.ui.widgets.line import Line
 MOMENT_S = 2.0
 """Seconds a signalled process has to end before it is said to be still running."""
 MOST_LISTED = 12
-WIDTH = 72
+WIDTH = 78
 MARGIN = 2
 FRAME_ROWS = 8
 """Rows besides the list: border, title, blanks, choices, meaning."""
@@ -79,7 +79,8 @@ class SignalPanel(LineWidget, can_focus=True):
 
     @property
     def _labels(self) -> list[str]:
-        close = "Cancel" if all(t.outcome.status is Status.READY for t in self.targets) else "Close"
+        sent = any(t.outcome.status is Status.SENT for t in self.targets)
+        close = "Close" if sent or not self.ready else "Cancel"
         return [close, *(choice.label for choice in CHOICES)]
 
     def rows(self, height: int) -> int:
@@ -158,21 +159,21 @@ class SignalPanel(LineWidget, can_focus=True):
             start = width - line.room
             line.add(text, style).add(" ", plain)
             self._places.append((start, start + cell_len(text)))
-        return self._closed(line)
+        return self._finish(line)
 
     def _text(self, text: str, width: int, role: str = "text") -> Strip:
         line = self._line(width)
         room = max(line.room - MARGIN, 0)
         inner = Line(room).add(text, self.palette.style(role, "surface"))
         line.extend(inner.segments(self.palette.style("text", "surface")), room)
-        return self._closed(line)
+        return self._finish(line)
 
     def _line(self, width: int) -> Line:
         bar = self.gputop.glyphs.bar
         line = Line(width).add(bar, self.palette.style("border", "surface"))
         return line.gap(MARGIN - 1, self.palette.style("text", "surface"))
 
-    def _closed(self, line: Line) -> Strip:
+    def _finish(self, line: Line) -> Strip:
         plain = self.palette.style("text", "surface")
         line.until(line.width - 1, plain)
         line.add(self.gputop.glyphs.bar, self.palette.style("border", "surface"))
@@ -180,8 +181,9 @@ class SignalPanel(LineWidget, can_focus=True):
 
     def _edge(self, width: int, *, top: bool) -> Strip:
         glyphs, style = self.gputop.glyphs, self.palette.style("border", "surface")
-        left, right = glyphs.corners[:2] if top else glyphs.corners[2:]
-        return Strip([Segment(left + glyphs.dash * max(width - 2, 0) + right, style)], width)
+        left, right = (0, 1) if top else (2, 3)
+        dashes = glyphs.dash * max(width - 2, 0)
+        return Strip([Segment(f"{glyphs.corners[left]}{dashes}{glyphs.corners[right]}", style)])
 
     # -- keys and mouse ------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ def _top(device: DeviceView, pen: Pen, width: int, edge: Style, focused: bool) -
     line.add(glyphs.corners[0] + (glyphs.cursor if focused else glyphs.dash) + " ", edge)
     line.add(index_text(device), palette.style("strong", bold=True))
     line.add(f" {glyphs.dot} ", palette.style("dim"))
-    line.add(text.fit(device_name(device), max(name_room, 4)), palette.style("text"))
+    line.add(text.fit_words(device_name(device), max(name_room, 4)), palette.style("text"))
     line.add(" ", edge)
     line.until(width - text.display_width(right) - 4, edge, glyphs.dash)
     line.add(f" {right} ", right_style)
@@ -160,9 +160,14 @@ def _why_empty(device: DeviceView, metric: Metric, pen: Pen, room: int) -> list[
     """In place of a chart that has nothing to show: the reason, or what the instances hold."""
     words = explain(device.value(metric.name).reason or "")
     if device.instances and metric.name == "memory_used_bytes":
-        words = f" {pen.glyphs.dot} ".join(_instance_text(i, pen) for i in device.instances)
+        words = instances_text(device, pen)
     style = pen.palette.style("dim" if device.instances else "faint")
     return Line(room).add(words, style).segments(style)
+
+
+def instances_text(device: DeviceView, pen: Pen) -> str:
+    """What each MIG instance of a device holds, in short."""
+    return f" {pen.glyphs.dot} ".join(_instance_text(i, pen) for i in device.instances)
 
 
 def _instance_text(instance: DeviceView, pen: Pen) -> str:
@@ -200,9 +205,6 @@ def value_style(value: Value, metric: Metric, full: float, palette: Palette) -> 
 
 def _details(device: DeviceView, metric: Metric, pen: Pen) -> list[str]:
     """What else is worth a line beside a tall chart."""
-    value = device.value(metric.name)
-    if value.value is None and value.reason:
-        return [explain(value.reason)]
     pairs: dict[str, tuple[tuple[str, str], ...]] = {
         "gpu_utilization": (("sm", "sm_activity"), ("tensor", "tensor_activity"),
                             ("dram", "dram_activity")),

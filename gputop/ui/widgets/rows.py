@@ -16,6 +16,7 @@ from gputop.ui.widgets.panes import (
     Pen,
     device_name,
     index_text,
+    instances_text,
     state_text,
     value_style,
     value_text,
@@ -25,6 +26,7 @@ VALUE_WIDTHS = {"gpu_utilization": 5, "memory_used_bytes": 8, "power_w": 6, "tem
 FIXED = 4 + sum(VALUE_WIDTHS.values()) + len(VALUE_WIDTHS)
 """Cells of a row that hold neither name, chart nor warning."""
 WARNING_WIDTH = 9
+CELL_WIDTHS = {"gpu_utilization": 4, "memory_used_bytes": 6, "temperature_c": 3}
 
 
 def row_charts(width: int) -> tuple[int, tuple[Metric, ...]]:
@@ -50,7 +52,15 @@ def row(
     _start(line, device, pen, focused, name_width(width), ground)
     if device.reading.status not in {"ok", "timed_out"}:
         return _silent(line, device, pen, ground)
-    for metric in CHARTS:
+    shown = CHARTS
+    if device.instances and device.number("gpu_utilization") is None:
+        shown = CHARTS[2:]  # a MIG parent has neither utilisation nor memory: its instances do
+        room = sum(VALUE_WIDTHS[m.name] + 1 + (cells + 1 if m in charted else 0)
+                   for m in CHARTS[:2])  # fmt: skip
+        said = text.fit(" " + instances_text(device, pen), room)
+        line.add(said, palette.style("dim")).gap(room - text.display_width(said),
+                                                 palette.style("text"))  # fmt: skip
+    for metric in shown:
         _value(line, device, metric, pen, VALUE_WIDTHS[metric.name], ground)
         if metric in charted and window is not None and cells > 0:
             columns = pen.columns(device, metric, window)
@@ -77,7 +87,7 @@ def _start(
     mark = pen.glyphs.cursor if focused else " "
     line.add(mark, palette.style("accent", ground, bold=True))
     line.add(f"{index_text(device):>2} ", palette.style("strong", ground, bold=True))
-    name = text.fit(device_name(device), width)
+    name = text.fit_words(device_name(device), width)
     line.add(name, palette.style("text", ground))
     line.gap(width - text.display_width(name), palette.style("text", ground))
 
@@ -123,15 +133,14 @@ def cell(device: DeviceView, pen: Pen, width: int, focused: bool) -> list[Segmen
         )
         return line.segments(plain)
     word, severity = short_alert(device, pen)
-    values = [value_text(device, metric, pen, tight=True) for metric in CHARTS]
-    shown = [(CHARTS[0], values[0]), (CHARTS[1], values[1]), (CHARTS[3], values[3])]
-    taken = sum(len(value) + 1 for _, value in shown) + (2 if word else 0)
-    name_room = max(width - 4 - taken - 1, 4)
-    _start(line, device, pen, focused, name_room, ground)
-    for metric, value in shown:
+    shown = (CHARTS[0], CHARTS[1], CHARTS[3])
+    taken = sum(CELL_WIDTHS[metric.name] + 1 for metric in shown) + 2
+    _start(line, device, pen, focused, max(width - 4 - taken, 4), ground)
+    for metric in shown:
+        value = value_text(device, metric, pen, tight=True)
+        if metric is CHARTS[1] and device.instances:
+            value = f"MIG x{len(device.instances)}"
         style = value_style(device.value(metric.name), metric, device.full(metric) or 1.0, palette)
-        line.add(" ", plain).add(value, style)
-    if word:
-        line.add(" ", plain)
-        line.add(word[0], palette.style(severity, ground, bold=True))
+        line.add(f" {value:>{CELL_WIDTHS[metric.name]}}", style)
+    line.add(f" {word[:1]}", palette.style(severity, ground, bold=True))
     return line.segments(plain)
