@@ -126,6 +126,17 @@ def fit_words(text: str, width: int) -> str:
     return fit(text, width)
 
 
+_PLAIN = str.maketrans({"–": "-", "—": "-", "…": "~", "°": " ", "·": "-", "×": "x", "≥": ">"})
+
+
+def to_ascii(text: str) -> str:
+    """The same cells in ASCII: what has no plain likeness becomes ``?``."""
+    if text.isascii():
+        return text
+    plain = text.translate(_PLAIN)
+    return "".join(c if c.isascii() else "?" * _character_width(c) for c in plain)
+
+
 def redact(command: Sequence[str]) -> str:
     """The program's name alone, without its path and arguments, which can hold secrets.
 

@@ -45,7 +45,7 @@ _UNSUPPORTED_HBM = dict.fromkeys(
 )  # fmt: skip
 
 
-def sample_info(index: int, **changes: Any) -> DeviceInfo:
+def sample_info(index: int, /, **changes: Any) -> DeviceInfo:
     """An H100 SXM; `changes` replace its fields."""
     fields: dict[str, Any] = {
         "uuid": UUIDS[index],
@@ -75,7 +75,7 @@ def sample_info(index: int, **changes: Any) -> DeviceInfo:
     return DeviceInfo(**(fields | changes))
 
 
-def sample_reading(index: int, **changes: Any) -> DeviceReading:
+def sample_reading(index: int, /, **changes: Any) -> DeviceReading:
     """A busy H100; `changes` replace its fields."""
     fields: dict[str, Any] = {
         "uuid": UUIDS[index],

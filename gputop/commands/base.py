@@ -70,6 +70,10 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         "--demo-seed", type=int, default=DEMO_SEED, metavar="S",
         help=f"the same number simulates the same machine (default: {DEMO_SEED})",
     )  # fmt: skip
+    group.add_argument(
+        "--demo-start", type=demo_start, default=0.0, metavar="S",
+        help="begin so many simulated seconds into its story (default: 0)",
+    )  # fmt: skip
 
 
 def machine_from(args: argparse.Namespace) -> Machine:
@@ -79,7 +83,7 @@ def machine_from(args: argparse.Namespace) -> Machine:
     if args.demo:
         from gputop.collect.demo import demo_machine
 
-        return demo_machine(args.demo_devices, args.demo_seed)
+        return demo_machine(args.demo_devices, args.demo_seed, args.demo_start)
     from gputop.collect.host import this_host
     from gputop.collect.nvml import NvmlDevices
 
@@ -97,7 +101,7 @@ def stream_arguments(args: argparse.Namespace) -> list[str]:
         flags.append("--with-args")
     if args.demo:
         flags += ["--demo", "--demo-devices", str(args.demo_devices)]
-        flags += ["--demo-seed", str(args.demo_seed)]
+        flags += ["--demo-seed", str(args.demo_seed), "--demo-start", repr(args.demo_start)]
     return flags
 
 
@@ -143,3 +147,18 @@ def demo_devices(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64")
     return int(text)
+
+
+def demo_start(text: str) -> float:
+    """Simulated seconds to skip.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number of seconds from 0 to a day.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not 0 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
+    return seconds

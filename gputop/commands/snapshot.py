@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gputop.commands.base import add_machine_arguments, interval, stream_arguments
-from gputop.errors import GputopError, NoDriver, UsageError
+from gputop.errors import GputopError, UsageError
 from gputop.export.files import write_all
 from gputop.export.formats import FORMATS, PRINTABLE, Format, Options, Part, of_suffix, part_path
 from gputop.export.text_format import DEFAULT_WIDTH
@@ -28,8 +28,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     formats = "; ".join(f"{name}: {FORMATS[name].meaning}" for name in PRINTABLE)
     parser.description = (
         "Take two readings a short window apart, so that rates exist, and write the second. "
-        "The exit code is 3 when there is no driver or no device; the host's load is written "
-        "nevertheless."
+        "The exit code is 3 when there is no driver or no device."
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE",
@@ -47,12 +46,13 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the snapshot; 0 when it is of at least one device.
+    """Write the snapshot.
 
     Raises:
         UsageError: the flags do not fit together.
         ExportFailed: the file cannot be written, or is there already.
-        NoDriver: there is no driver or no device; the host's part was written.
+        NoDriver: there is no driver or no device.
+        CollectorFailed: the machine could not be read.
         GputopError: stdout cannot be written to.
     """
     from gputop.sources.once import read_once
@@ -68,10 +68,6 @@ def run(args: argparse.Namespace) -> int:
         _print(parts, form)
     else:
         _write(parts, path, args.force)
-    if not hello.devices:
-        from gputop.commands.stream import no_driver
-
-        raise NoDriver(no_driver(hello.driver))
     return 0
 
 

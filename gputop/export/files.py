@@ -228,7 +228,7 @@ _SENTENCES = {
 
 def _failed(path: Path, error: OSError) -> ExportFailed:
     """The error in one sentence."""
-    code = errno.EISDIR if path.is_dir() else error.errno or 0
+    code = errno.EISDIR if os.path.isdir(path) else error.errno or 0
     form = _SENTENCES.get(code, "{path} could not be written ({why}); choose another place.")
     sentence = form.format(path=path, folder=path.parent, why=error.strerror)
     return FileExists(sentence) if code == errno.EEXIST else ExportFailed(sentence)

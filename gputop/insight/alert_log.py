@@ -17,6 +17,8 @@ GONE_WORTH_BYTES = 1 << 30
 """A process that ends is worth a notice when it held at least this much."""
 
 
+XID_RANK = 1
+"""An Xid stands right behind the loss of its device."""
 _RANK = {rule.key: rank for rank, rule in enumerate(RULES)}
 
 
@@ -138,10 +140,7 @@ class AlertLog:
     @property
     def active(self) -> list[Alert]:
         """The warnings that last, worst first, then in the order of the rules."""
-        return sorted(
-            self._active.values(),
-            key=lambda a: (severity_rank(a.severity), _RANK.get(a.rule, -1), a.since_s),
-        )
+        return sorted(self._active.values(), key=_order)
 
     def of_device(self, uuid: str) -> list[Alert]:
         """The warnings that last on one device, worst first."""
@@ -153,7 +152,7 @@ class AlertLog:
 
 
 def _order(alert: Alert) -> tuple[int, int, float]:
-    return severity_rank(alert.severity), _RANK.get(alert.rule, -1), alert.since_s
+    return severity_rank(alert.severity), _RANK.get(alert.rule, XID_RANK), alert.since_s
 
 
 def label(device: DeviceState) -> str:

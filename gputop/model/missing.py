@@ -21,12 +21,12 @@ def implausible(raw: object) -> str:
 
 
 _WORDS = {
-    UNSUPPORTED: "not supported by this device",
-    DENIED: "no permission to read it",
+    UNSUPPORTED: "not supported",
+    DENIED: "no permission",
     PENDING: "not read yet",
     NEEDS_TWO_READINGS: "needs a second reading",
-    LOST: "the device is lost",
-    TIMED_OUT: "the driver does not answer",
+    LOST: "device lost",
+    TIMED_OUT: "no answer from the driver",
     "error": "reading failed",
 }
 

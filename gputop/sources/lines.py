@@ -19,6 +19,8 @@ class RecordLines:
         self.broken_in_a_row = 0
         self.last_problem = ""
         """What was wrong with the last of them."""
+        self.reported = False
+        """For whoever tells people about them, once."""
 
     def feed(self, part: bytes) -> list[AnyRecord]:
         """The records that end in `part`, in order."""

@@ -195,7 +195,8 @@ class LocalSource:
 
     def _complain(self, lines: RecordLines) -> None:
         """Say once that a line could not be read."""
-        if lines.broken == 1 and lines.last_problem != self._status.message:
+        if lines.broken and not lines.reported:
+            lines.reported = True
             problem = f"A line of the collector could not be read: {lines.last_problem}"
             self._report(self._status.state, problem)
 

@@ -33,6 +33,7 @@ from gputop.ui.processes.table import ProcessTable
 from gputop.ui.screens.device import DeviceScreen
 from gputop.ui.screens.help import ALL_KEYS, HelpScreen
 from gputop.ui.screens.overview import OverviewScreen
+from gputop.ui.screens.process import ProcessScreen
 from gputop.ui.screens.signal_dialog import SignalDialog
 from gputop.ui.screens.warnings import WarningsScreen
 from gputop.ui.themes import PALETTES, Palette, textual_theme
@@ -51,7 +52,7 @@ class GputopApp(DiffDisplay[int], App[int]):
     BINDINGS: ClassVar[list[BindingType]] = bindings(APP_KEYS)
     CSS = """
     Screen { background: $background; }
-    Toast { padding: 0 1; margin: 0; width: auto; max-width: 70; background: $panel; }
+    Toast { border: none; padding: 0 1; margin: 0; width: auto; max-width: 70; background: $panel; }
     CommandPalette SearchIcon { display: none; }
     CommandPalette > Vertical { width: 80%; max-width: 90; }
     """
@@ -283,6 +284,10 @@ class GputopApp(DiffDisplay[int], App[int]):
     def action_warnings(self) -> None:
         """List the warnings."""
         self.push_screen(WarningsScreen())
+
+    def on_process_table_opened(self, message: ProcessTable.Opened) -> None:
+        """Open a process."""
+        self.push_screen(ProcessScreen(message.key))
 
     def on_process_table_signal_requested(self, message: ProcessTable.SignalRequested) -> None:
         """Ask which signal to send."""

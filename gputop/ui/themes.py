@@ -176,6 +176,8 @@ def textual_theme(palette: Palette) -> Theme:
             foreground="ansi_default", background="ansi_default", surface="ansi_default",
             panel="ansi_default", boost="ansi_default",
             variables={
+                "ansi-background": "ansi_default",
+                "ansi-foreground": "ansi_default",
                 "block-cursor-foreground": "ansi_black",
                 "block-cursor-background": "ansi_white",
                 "input-cursor-background": "ansi_white",

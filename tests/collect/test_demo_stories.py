@@ -25,6 +25,11 @@ class Shows:
     at_least: int
     at_most: int = 201
 
+    @property
+    def slot(self) -> stories.Story:
+        """Devices from the ninth on are the instances of the last slot."""
+        return stories.CAST[min(self.device, len(stories.CAST) - 1)]
+
 
 def _bits(mask: int) -> Test:
     return lambda reading, _: (reading.event_reasons or 0) & mask == mask
@@ -105,7 +110,7 @@ SHOWN = (
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("shown", SHOWN, ids=lambda s: f"{s.device}: {s.story}")
+@pytest.mark.parametrize("shown", SHOWN, ids=lambda s: f"{s.slot.key}: {s.story}")
 def test_a_story_shows(shown: Shows, seed: int) -> None:
     rounds = watch(seed=seed)
     info = rounds[0].answers.inventory[shown.device]
@@ -114,7 +119,7 @@ def test_a_story_shows(shown: Shows, seed: int) -> None:
 
 
 def test_each_slot_of_the_cast_is_asked_about() -> None:
-    assert {shown.device for shown in SHOWN} >= set(range(len(stories.CAST)))
+    assert {shown.slot.key for shown in SHOWN} == {story.key for story in stories.CAST}
 
 
 def _xids(rounds: tuple[Round, ...]) -> list[tuple[int, int | None, int]]:

@@ -42,9 +42,11 @@ class SmallApp(App[Any]):
         self.settings = Settings(settings or {})
         self.can_signal = can_signal
         self.read_only = False
+        self.paused = False
         self.store = Store()
         self.view = View()
         self.window_s = 300.0
+        self.behind_s: float | None = None
         self.process_history = ProcessHistory()
         self.said: list[Message] = []
         self.toasts: list[str] = []

@@ -13,8 +13,10 @@ from gputop.collect.demo.stories import Place
 from gputop.model.frame import DeviceReading, DeviceUse, DriverInfo, DriverStatus, Event
 
 MESSAGES: dict[DriverStatus, tuple[str, str]] = {
-    "released": ("The driver is released.", "Take it back to read on."),
+    "released": ("The driver is released.", "Press x to take it back."),
 }
+OPENING = "The GPU is being opened."
+RELEASED = "The driver is released; take it back to read this GPU."
 
 
 class DemoDevices:
@@ -27,7 +29,7 @@ class DemoDevices:
         self._since_s: float | None = None
         self._readings: list[DeviceReading] = []
         self._events: list[Event] = []
-        self._silence()
+        self._silence(OPENING)
 
     def open(self) -> None:
         """The simulated driver opens at once."""
@@ -70,11 +72,12 @@ class DemoDevices:
     def release(self) -> None:
         """Readings become pending until `retake`; simulated time goes on."""
         self._change("released")
-        self._silence()
+        self._silence(RELEASED)
 
     def retake(self) -> None:
         """Read again from the next tick on."""
         self._change("ok")
+        self._silence(OPENING)
 
     def close(self) -> None:
         """There is nothing to let go of."""
@@ -83,8 +86,8 @@ class DemoDevices:
         if status != self._status:
             self._status, self._since_s = status, None
 
-    def _silence(self) -> None:
+    def _silence(self, detail: str) -> None:
         self._readings = []
         for gpu in self._gpus:
             gpu.forget()
-            self._readings += gpu.silent("pending")
+            self._readings += gpu.silent("pending", None, detail)

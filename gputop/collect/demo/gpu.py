@@ -46,13 +46,14 @@ CALLS = {"fast": 11, "medium": 9, "slow": 21}
 READ_S, SLOW_READ_S = 0.0021, 0.42
 """How long the fast reads take, and while the driver is slow."""
 
-TROUBLES: dict[DeviceStatus, str] = {
-    "lost": "The GPU has fallen off the bus (Xid 79); reset it, or reboot the machine if it does "
-            "not come back.",
-    "timed_out": "The driver does not answer for this GPU; wait, and look for NVRM lines in the "
-                 "kernel log if it lasts.",
-    "pending": "",
-}  # fmt: skip
+LOST = (
+    "The GPU has fallen off the bus (Xid 79): reset it, or reboot the machine if it does not come "
+    "back."
+)
+HANGS = (
+    "The driver does not answer for this GPU: look for NVRM lines in the kernel log; it goes on "
+    "by itself when the call returns."
+)
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class Gpu:
         self._uuid = info.uuid
         self._cut = part.story.instances
         self.infos: list[DeviceInfo] = [
-            info, *(inventory.instance_info(seed, part, info, instance) for instance in self._cut)
+            info, *(inventory.instance_info(seed, part, info, n) for n in range(len(self._cut)))
         ]  # fmt: skip
         self._lacks = [
             inventory.MIG_PARENT_LACKS if self._cut else inventory.DEVICE_LACKS,
@@ -108,7 +109,7 @@ class Gpu:
         self.uses: list[tuple[int, DeviceUse]] = []
 
     def silent(
-        self, status: DeviceStatus, since_s: float | None = None, detail: str = ""
+        self, status: DeviceStatus, since_s: float | None, detail: str
     ) -> list[DeviceReading]:
         """Readings without a value, for the device and its instances."""
         return [
@@ -202,9 +203,9 @@ class Gpu:
         """Readings of a device that is lost or does not answer at the story's second `t`."""
         story, local = self._part.story, t - self._part.shift_s
         if story.lost is not None and (into := story.lost.into(local)) is not None:
-            return self.silent("lost", self._clock.boottime(t - into), TROUBLES["lost"])
+            return self.silent("lost", self._clock.boottime(t - into), LOST)
         if story.hangs is not None and (into := story.hangs.into(local)) is not None:
-            return self.silent("timed_out", self._clock.boottime(t - into), TROUBLES["timed_out"])
+            return self.silent("timed_out", self._clock.boottime(t - into), HANGS)
         return None
 
     # -- reading ---------------------------------------------------------------------------

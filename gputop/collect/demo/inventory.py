@@ -10,7 +10,7 @@ import random
 import uuid
 
 from gputop.collect.demo import physics
-from gputop.collect.demo.stories import Instance, Place
+from gputop.collect.demo.stories import Place
 from gputop.model.frame import DeviceInfo, DeviceReading
 from gputop.model.metrics import METRICS, OF_INFO
 from gputop.model.missing import DENIED, UNSUPPORTED
@@ -91,12 +91,15 @@ def device_info(seed: int, part: Place, count: int) -> DeviceInfo:
     )
 
 
-def instance_info(seed: int, part: Place, parent: DeviceInfo, instance: Instance) -> DeviceInfo:
-    """The identity of one MIG instance of a device."""
+def instance_info(seed: int, part: Place, parent: DeviceInfo, number: int) -> DeviceInfo:
+    """The identity of one MIG instance of a device, `number` from 0."""
+    instance = part.story.instances[number]
     draw = random.Random(f"{seed}/{part.index}/mig/{instance.gpu_instance_id}")
     return DeviceInfo(
         uuid=f"MIG-{uuid.UUID(int=draw.getrandbits(128), version=4)}",
         name=f"{NAME} MIG {instance.profile}",
+        index=number,
+        bus_id=parent.bus_id,
         architecture=parent.architecture,
         compute_capability=parent.compute_capability,
         numa_node=parent.numa_node,

@@ -38,6 +38,7 @@ class NvmlDevices:
         self._workers: list[Worker] = []
         self._outstanding: dict[Worker, Tick] = {}
         self._inventory: list[DeviceInfo] = []
+        self._spans_due = False
 
     # -- Devices ---------------------------------------------------------------------------
 
@@ -55,7 +56,8 @@ class NvmlDevices:
         self._keeper.want(True)
 
     def request(self, tick: Tick) -> None:
-        """Ask every device that has begun its last request."""
+        """Ask every device that has answered its last request."""
+        self._spans_due = True
         if not self.library.open:
             return
         with self._changed:
@@ -76,8 +78,11 @@ class NvmlDevices:
             self._outstanding.clear()
 
     def answers(self) -> Answers:
-        """Everything answered so far."""
+        """Everything answered so far. Buffered samples are handed out once, by the first call
+        after a `request`: that is the one whose answers become a frame.
+        """
         now = boottime()
+        with_spans, self._spans_due = self._spans_due, False
         driver = self._keeper.driver(now)
         away = _status_while_closed(driver, self.library.open)
         with self._changed:
@@ -86,7 +91,7 @@ class NvmlDevices:
         readings: list[DeviceReading] = []
         uses: dict[int, list[DeviceUse]] = {}
         for worker in workers:
-            report = worker.report(now, away)
+            report = worker.report(now, away, with_spans)
             if report is None:
                 continue
             infos.extend(report.infos)

@@ -135,9 +135,12 @@ class Worker:
         """End the thread once no call holds it."""
         self._inbox.put(None)
 
-    def report(self, now: float, driver: tuple[DeviceStatus, str] | None) -> Report | None:
+    def report(
+        self, now: float, driver: tuple[DeviceStatus, str] | None, with_spans: bool
+    ) -> Report | None:
         """What is known at `now` (CLOCK_BOOTTIME); None while there is nothing to list.
-        `driver` is the status and detail of every device while the driver itself is not open.
+        `driver` is the status and detail of every device while the driver itself is not open;
+        `with_spans` hands out the buffered samples, once.
         """
         with self._lock:
             asked_at = None if self._asked is None else self._asked_at
@@ -154,8 +157,9 @@ class Worker:
                 empty = [b.empty_reading(status, since, detail, reason) for b in boards]
                 return Report([b.info for b in boards], empty, {})
             readings = [board.reading() for board in boards]
-            readings[0].samples = list(self._spans)
-            self._spans.clear()
+            if with_spans:
+                readings[0].samples = list(self._spans)
+                self._spans.clear()
             return Report([b.info for b in boards], readings, self._uses)
 
     def _patience(self) -> float:

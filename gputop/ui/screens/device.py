@@ -265,7 +265,7 @@ class DeviceScreen(Screen[None]):
         facts.state, facts.view = self.gputop.store.device(self.uuid), device
         facts.now = view.now
         charts.repaint()
-        facts.repaint()
+        facts.reload()
         self.query_one(Footer).show(window_text(self.gputop.window_s))
 
     def action_other(self, step: int) -> None:

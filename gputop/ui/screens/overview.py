@@ -84,6 +84,7 @@ class OverviewScreen(Screen[None]):
         self.table = ProcessTable(id="processes")
         self.footer = Footer((*APP_KEYS, *OVERVIEW_KEYS, *TABLE_KEYS), id="footer")
         self.too_small = TooSmall(id="too-small")
+        self.too_small.display = self.filter_bar.display = False
         self._arranged_for: tuple[int, ...] = ()
 
     @property
@@ -104,8 +105,6 @@ class OverviewScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show what there is already."""
-        self.too_small.display = False
-        self.filter_bar.display = False
         self.table.focus()
         self.show(self.gputop.view)
 

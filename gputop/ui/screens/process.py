@@ -67,10 +67,10 @@ class ProcessPage(Page):
         process = past.process
         cards = cards_of(self.view.devices)
         options = RowOptions(utc_s=self.view.utc_s, hide_args=self.gputop.settings.hide_args)
-        made = build_rows([process], cards, options)
         strips = [self._heading(past, width), self._line(width, "")]
-        if made:
-            strips += self._command(made[0], width) + self._facts(made[0], width)
+        for row in build_rows([process], cards, options):
+            strips += self._command(row, width)
+            strips += self._facts(row, width, current=past.seen_s >= self.view.now)
         return strips + self._charts(past, cards, width)
 
     # -- words ---------------------------------------------------------------------------------
@@ -96,7 +96,8 @@ class ProcessPage(Page):
         lines = chop_cells(words, max(width - 4, 1))
         return [*(self._line(width, f"  {part}") for part in lines), self._line(width, "")]
 
-    def _facts(self, row: Row, width: int) -> list[Strip]:
+    def _facts(self, row: Row, width: int, *, current: bool) -> list[Strip]:
+        """What is known of it; dim where it is only what was last seen."""
         units = self.gputop.units
         memory, sm = row.memory, row.sm
         mark = ">" if self.gputop.ascii else "≥"
@@ -115,7 +116,7 @@ class ProcessPage(Page):
         )  # fmt: skip
         strips = []
         for word, said in facts:
-            known = not said.startswith(text.NO_VALUE)
+            known = current and not said.startswith(text.NO_VALUE)
             line = Line(width).add(f"  {word:<14}", self.palette.style("dim"))
             line.add(said, self.palette.style("text" if known else "dim"))
             strips.append(line.strip(self.palette.style("text")))
@@ -203,7 +204,7 @@ class ProcessPage(Page):
 
     def _now(self, use: DeviceUse | None, metric: str) -> str:
         past = self.past
-        if use is None or past is None or past.seen_s != self.view.now:
+        if use is None or past is None or past.seen_s < self.view.now:
             return ""
         if metric == "sm":
             return text.percent(use.sm_utilization)
@@ -283,7 +284,7 @@ class ProcessScreen(Screen[None]):
         page.past, page.view = self._past, view
         page.status = self._status(view)
         self.query_one(Header).show(view, self.gputop.behind_s)
-        page.repaint()
+        page.reload()
         self.query_one(Footer).show(window_text(min(self.gputop.window_s, REACH_S)))
 
     def _status(self, view: View) -> tuple[str, str]:

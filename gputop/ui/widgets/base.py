@@ -9,6 +9,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from gputop.text import to_ascii
 from gputop.ui.themes import Palette
 
 if TYPE_CHECKING:
@@ -40,12 +41,21 @@ class LineWidget(Widget):
         """The picture as `height` strips of `width` cells."""
         raise NotImplementedError
 
+    def _make(self, width: int, height: int) -> list[Strip]:
+        strips = self.draw(width, height)
+        if not self.gputop.ascii:
+            return strips
+        return [
+            Strip([Segment(to_ascii(s.text), s.style) for s in strip], strip.cell_length)
+            for strip in strips
+        ]
+
     def repaint(self) -> None:
         """Draw again and refresh the rows whose cells changed."""
         width, height = self.size
         if not width or not height or not self.is_attached:
             return
-        strips = self.draw(width, height)
+        strips = self._make(width, height)
         if self._drawn_for != (width, height):
             self._strips, self._drawn_for = strips, (width, height)
             self.refresh()
@@ -61,11 +71,9 @@ class LineWidget(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One row of the picture, for the compositor."""
-        if self._drawn_for != tuple(self.size):
-            self._strips, self._drawn_for = (
-                self.draw(*self.size),
-                (self.size.width, self.size.height),
-            )
+        width, height = self.size
+        if self._drawn_for != (width, height):
+            self._strips, self._drawn_for = self._make(width, height), (width, height)
         if y < len(self._strips):
             return self._strips[y]
         return blank(self.size.width, self.palette)

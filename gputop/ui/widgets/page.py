@@ -33,6 +33,20 @@ class Page(LineWidget, can_focus=True):
         self.top = 0
         self.cursor = 0
         self._count = 0
+        self._made: list[Strip] | None = None
+        self._made_for = 0
+
+    def reload(self) -> None:
+        """Make the rows anew and draw them. Scrolling alone shows the rows as they were, so that
+        a frozen picture stays frozen.
+        """
+        self._made = None
+        self.repaint()
+
+    def forget_picture(self) -> None:
+        """Another theme is another set of rows."""
+        self._made = None
+        super().forget_picture()
 
     def rows(self, width: int) -> list[Strip]:
         """Every row of the page."""
@@ -40,7 +54,9 @@ class Page(LineWidget, can_focus=True):
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """The rows in view."""
-        rows = self.rows(width)
+        if self._made is None or self._made_for != width or self.picks:
+            self._made, self._made_for = self.rows(width), width
+        rows = self._made
         self._count = len(rows)
         self.cursor = min(max(self.cursor, 0), max(len(rows) - 1, 0))
         if self.picks:

@@ -1,0 +1,93 @@
+"""A single reading, from real collectors on fake machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from gputop.errors import CollectorFailed, NoDriver, UsageError
+from gputop.model.frame import Frame, Hello
+from gputop.sources.once import read_once
+from tests.sources.test_local import FRAME, children, fake, script
+
+TENTH = 0.1
+
+
+def once(
+    command: Callable[[Sequence[str]], list[str]], *arguments: str, timeout_s: float = 60.0
+) -> tuple[Hello, Frame]:
+    return read_once(list(arguments), TENTH, timeout_s, command)
+
+
+def test_it_is_a_second_reading_with_the_devices() -> None:
+    hello, frame = once(fake(opens_after_s=0.05))
+    assert [device.index for device in hello.devices] == [0, 1]
+    assert [device.status for device in frame.devices] == ["ok", "ok"]
+    assert frame.interval_s == TENTH
+    assert min(device.power_w or 0 for device in frame.devices) >= 102.0
+
+
+def test_the_host_has_its_rates() -> None:
+    _, frame = once(fake(host="linux"))
+    assert frame.host.cpu_utilization is not None
+
+
+def test_arguments_reach_the_collector() -> None:
+    hello, frame = once(fake(), "--devices", "1", "--interval", "30")
+    assert [device.index for device in hello.devices] == [1]
+    assert len(frame.devices) == 1
+
+
+def test_one_device_that_hangs_says_so_and_the_other_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GPUTOP_DEADLINE_SCALE", "0.1")
+    _, frame = once(fake(pending={"GPU-00000001"}))
+    assert [device.status for device in frame.devices] == ["ok", "timed_out"]
+    assert "has not answered" in frame.devices[1].detail
+
+
+def test_the_deadline_ends_the_wait_for_a_device() -> None:
+    _, frame = once(fake(pending={"GPU-00000000", "GPU-00000001"}), timeout_s=0.5)
+    assert [device.status for device in frame.devices] == ["timed_out"] * 2
+
+
+@pytest.mark.parametrize(
+    ("machine", "error"),
+    [
+        ({"status": "absent"}, NoDriver),
+        ({"status": "failed"}, NoDriver),
+        ({"status": "stuck"}, CollectorFailed),
+        ({"devices": 0}, NoDriver),
+    ],
+)
+def test_a_machine_without_devices(machine: dict[str, object], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        once(fake(**machine))
+
+
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match=r"No device of this machine is called 7"):
+        once(fake(), "--devices", "7")
+
+
+def test_a_collector_that_says_nothing() -> None:
+    with pytest.raises(CollectorFailed, match=r"within 0\.2 s"):
+        once(script("time.sleep(600)"), timeout_s=0.2)
+
+
+def test_a_collector_that_dies_has_last_words() -> None:
+    with pytest.raises(CollectorFailed, match="no luck"):
+        once(script("put(FRAME); sys.exit('gputop: no luck.')"))
+
+
+def test_a_collector_that_writes_garbage() -> None:
+    with pytest.raises(CollectorFailed, match="cannot be understood"):
+        once(script("put(b'oops\\n'); time.sleep(600)"))
+
+
+def test_no_process_is_left_behind() -> None:
+    assert FRAME
+    once(fake())
+    assert children() == []

@@ -1,0 +1,187 @@
+"""The command line: what is imported, what is said, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+
+from gputop import __main__, __version__
+from gputop.__main__ import run
+from gputop.errors import NoDriver
+
+PATIENCE_S = 60.0
+
+SETUP = """
+import sys, types
+import gputop.__main__ as main
+def add(name, run):
+    module = types.ModuleType(name)
+    module.HELP, module.prepare_parser, module.run = "help", lambda parser: None, run
+    sys.modules[name], main.COMMANDS[name] = module, name
+"""
+
+
+def python(
+    code: str, *arguments: str, out: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SETUP + code, *arguments], stdout=out, stderr=subprocess.PIPE,
+        text=True, check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A subcommand `probe`; the test gives it its `run`."""
+    module = types.ModuleType("probe")
+    module.HELP = "probe the ground"  # type: ignore[attr-defined]
+    module.prepare_parser = lambda parser: parser.add_argument("--depth", type=int)  # type: ignore[attr-defined]
+    module.run = lambda args: args.depth or 0  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "probe", module)
+    monkeypatch.setitem(__main__.COMMANDS, "probe", "probe")
+    return module
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch, command: types.ModuleType) -> types.ModuleType:
+    """The same module in the place of the screen, and no other subcommand."""
+    monkeypatch.setattr(__main__, "SCREEN", "probe")
+    monkeypatch.setattr(__main__, "COMMANDS", {"probe": "probe"})
+    return command
+
+
+@pytest.mark.usefixtures("command")
+def test_a_subcommand_gets_its_flags_and_gives_the_exit_code() -> None:
+    assert run(["probe", "--depth", "5"]) == 5
+
+
+@pytest.mark.usefixtures("screen")
+def test_without_a_subcommand_the_flags_are_the_screens() -> None:
+    assert run(["--depth", "7"]) == 7
+    assert run([]) == 0
+
+
+@pytest.mark.usefixtures("screen")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["prob"], "there is no command 'prob'; the commands are probe"),
+        (["--depth", "1", "probe"], "the options of probe stand behind it"),
+        (["--dept-h"], "there is no option --dept-h"),
+        (["probe", "--depth", "x"], "argument --depth: invalid int value: 'x'"),
+        (["probe", "more"], "unrecognized arguments: more"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_sentence(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    out, errors = capsys.readouterr()
+    assert out == ""
+    assert errors.startswith(f"gputop: {said}")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.usefixtures("screen")
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    assert "  probe  probe the ground\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_version(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([flag]) == 0
+    assert capsys.readouterr().out == f"gputop {__version__}\n"
+
+
+def test_an_error_is_one_sentence_with_its_exit_code(
+    command: types.ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(args: object) -> int:
+        raise NoDriver("There is no driver; install one.")
+
+    command.run = fail  # type: ignore[attr-defined]
+    assert run(["probe"]) == 3
+    assert capsys.readouterr().err == "gputop: There is no driver; install one.\n"
+
+
+def test_what_nobody_foresaw_is_one_sentence_that_asks_for_a_report(
+    command: types.ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(args: object) -> int:
+        raise LookupError("no such thing")
+
+    command.run = fail  # type: ignore[attr-defined]
+    monkeypatch.delenv("GPUTOP_TRACEBACK", raising=False)
+    assert run(["probe"]) == 1
+    said = capsys.readouterr().err
+    assert "(LookupError: no such thing)" in said
+    assert "report" in said
+    assert said.count("\n") == 1
+    monkeypatch.setenv("GPUTOP_TRACEBACK", "1")
+    assert run(["probe"]) == 1
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_quiet(
+    command: types.ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(args: object) -> int:
+        raise KeyboardInterrupt
+
+    command.run = interrupt  # type: ignore[attr-defined]
+    assert run(["probe"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_reader_that_went_away_is_no_error() -> None:
+    code = "add('probe', lambda args: print('x' * 1_000_000))\nmain.main()"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = python(code, "probe", out=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_little_output_for_a_reader_that_went_away_is_no_error_either() -> None:
+    """It is still in Python's buffer when the command has ended."""
+    code = "add('probe', lambda args: print('x') or 0)\nmain.main()"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = python(code, "probe", out=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_thread_that_hangs_does_not_hold_the_process() -> None:
+    code = """
+import threading
+def hang(args):
+    threading.Thread(target=threading.Event().wait).start()
+    print("done")
+    return 4
+add("probe", hang)
+main.main()
+"""
+    done = python(code, "probe")
+    assert (done.returncode, done.stdout, done.stderr) == (4, "done\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "strangers"),
+    [
+        (["--version"], ["argparse", "msgspec", "textual", "asyncio", "psutil"]),
+        (["stream", "--help"], ["textual", "rich", "asyncio", "psutil", "pynvml", "subprocess"]),
+        (["snapshot", "--help"], ["textual", "rich", "asyncio", "psutil", "pynvml"]),
+        (["doctor", "--help"], ["textual", "rich", "asyncio"]),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(arguments: list[str], strangers: list[str]) -> None:
+    code = "main.run(sys.argv[1:])\nprint(*sys.modules, file=sys.stderr)"
+    done = python(code, *arguments)
+    assert set(done.stderr.split()) & set(strangers) == set()
+    assert "gputop.__main__" in done.stderr

@@ -1,0 +1,59 @@
+"""A source that plays records from a list, and the app on it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gputop.model.commands import Command
+from gputop.model.frame import AnyRecord
+from gputop.settings import Settings
+from gputop.sources.base import OnRecord, OnStatus, SourceStatus
+from gputop.ui.app import GputopApp
+
+
+class ListSource:
+    live = True
+    can_seek = False
+    can_set_interval = True
+    can_signal = False
+    period_s = 1.0
+
+    def __init__(self, records: Sequence[AnyRecord]) -> None:
+        self.records = list(records)
+        self.sent: list[Command] = []
+        self.stopped = False
+        self._on_record: OnRecord | None = None
+        self._on_status: OnStatus | None = None
+
+    def start(self, on_record: OnRecord, on_status: OnStatus) -> None:
+        self._on_record, self._on_status = on_record, on_status
+        for record in self.records:
+            on_record(record)
+
+    def feed(self, *records: AnyRecord) -> None:
+        assert self._on_record is not None
+        for record in records:
+            self._on_record(record)
+
+    def say(self, status: SourceStatus) -> None:
+        assert self._on_status is not None
+        self._on_status(status)
+
+    def send(self, command: Command) -> None:
+        self.sent.append(command)
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+def app_on(records: Sequence[AnyRecord], **settings: Any) -> GputopApp:
+    """The real app on a list of records; settings by their names with underscores."""
+    values = {"theme": "dark", **{name.replace("_", "-"): v for name, v in settings.items()}}
+    return GputopApp(ListSource(records), Settings(values))
+
+
+def screen_lines(app: GputopApp) -> list[str]:
+    """What is on screen, row by row, without styles."""
+    width, height = app.size
+    lines = app.screen._compositor.render_strips()
+    assert len(lines) == height
+    return [strip.text for strip in lines]
