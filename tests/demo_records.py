@@ -1,6 +1,8 @@
 """Records of the simulated machine on a clock of our own: the same for every run."""
 
 from functools import lru_cache
+from types import SimpleNamespace
+from unittest import mock
 
 from gputop.collect.backend import Tick
 from gputop.collect.demo import demo_machine
@@ -9,12 +11,20 @@ from gputop.model.frame import SCHEMA_VERSION, AnyRecord, Frame, Hello
 START_S = 10_000.0
 UTC_S = 1_795_000_000.0
 SEED = 7
+MY_UID = 1000
 
 
 @lru_cache(maxsize=8)
-def demo_records(devices: int = 8, seconds: int = 60, interval_s: float = 1.0) -> tuple[AnyRecord, ...]:
+def demo_records(
+    devices: int = 8, seconds: int = 60, interval_s: float = 1.0
+) -> tuple[AnyRecord, ...]:
     """Hellos, frames and events of `seconds` seconds, as a collector would send them."""
-    machine = demo_machine(devices, SEED)
+    # The demo gives some processes to whoever runs it: here that is always the same person.
+    with (
+        mock.patch("os.getuid", return_value=MY_UID),
+        mock.patch("pwd.getpwuid", return_value=SimpleNamespace(pw_name="me")),
+    ):
+        machine = demo_machine(devices, SEED)
     machine.devices.open()
     records: list[AnyRecord] = []
     inventory: object = None

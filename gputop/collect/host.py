@@ -195,8 +195,14 @@ def translates_pids(version: str | None) -> bool:
 
 
 def this_host() -> Host:
-    """The host we run on."""
-    return LinuxHost()
+    """The host we run on: through /proc, or where there is none through psutil, whose import
+    takes as long as the rest of the start.
+    """
+    if os.path.exists(f"{procfs.PROC}/stat"):
+        return LinuxHost()
+    from gputop.collect.portable import PsutilHost
+
+    return PsutilHost()
 
 
 def _share(part: int, whole: int) -> float:

@@ -29,6 +29,11 @@ that its rates stand on a span worth the name.
 """
 MAX_SLEEP_S = 2.0
 """A timer stands still while the machine is suspended, so the clock is looked at this often."""
+FIND_S = 3.0
+"""How long after the driver's opening devices may still appear one by one: without persistence
+mode each takes seconds to wake. Until then, or until all have answered, one that was asked for
+is not declared unknown.
+"""
 WATCH_S = 2.0
 """How long after start, release or retake news is looked for although none is due."""
 IMPATIENT_S, IMPATIENT_STEP_S, PATIENT_STEP_S = 0.5, 0.01, 0.1
@@ -46,6 +51,8 @@ class Options(NamedTuple):
     devices: tuple[str, ...] = ()
     with_args: bool = False
     control: bool = False
+    every_tier: bool = False
+    """Read every tier at every tick, for a reader who wants all rates from two ticks."""
 
 
 class Progress(NamedTuple):
@@ -53,7 +60,7 @@ class Progress(NamedTuple):
 
     status: DriverStatus
     pending: bool
-    """True while a device has not answered for the first time."""
+    """True while devices may still appear, or have not answered for the first time."""
 
     @property
     def settled(self) -> bool:
@@ -107,6 +114,8 @@ class Collector:
         self._counted = options.counted
         self._parent = os.getppid()
         self._read_slow = False
+        self._ok_since: float | None = None
+        self._found_all = False
         self._sent = self._progress()
         self._watching_since = 0.0
 
@@ -171,8 +180,8 @@ class Collector:
             devices.request(tick)
         load = host.read(tick)
         if ask:
-            devices.wait(min(GRACE_SHARE * self._interval, GRACE_S))
-            self._take()
+            answered = self._wait()
+            self._take(answered)
             if self._ending is not None:
                 return
         answers = self._answers
@@ -201,9 +210,16 @@ class Collector:
         if progress.settled:
             self._count(self._counted + 1)
 
+    def _wait(self) -> bool:
+        """Give the devices a moment; True when every one asked has answered in it."""
+        grace = min(GRACE_SHARE * self._interval, GRACE_S)
+        until = time.monotonic() + grace
+        self._machine.devices.wait(grace)
+        return time.monotonic() < until
+
     def _new_tick(self) -> Tick:
         self._ticks += 1
-        slow, self._read_slow = self._read_slow, False
+        slow, self._read_slow = self._read_slow or self._options.every_tier, False
         return Tick(self._ticks, self._clock.boottime(), self._clock.utc(), self._interval, slow)
 
     def _count(self, frames: int) -> None:
@@ -211,14 +227,15 @@ class Collector:
         if self._options.frames is not None and frames >= self._options.frames:
             self.leave(Ending.COUNTED)
 
-    def _take(self) -> None:
+    def _take(self, answered: bool = False) -> None:
         """Collect what the devices have answered; a change in what a hello says is sent at once,
-        and so is every event.
+        and so is every event. `answered` says that all who were asked did.
         """
         answers = self._machine.devices.answers()
-        if answers.driver.status == "ok" and not self._accept(answers):
-            return
+        self._look_for_all(answers, answered)
         self._answers = self._selection.apply(answers)
+        if self._found_all and not self._know_selected(answers):
+            return
         if self._knows_driver is not None:
             self._knows_driver.driver_is(answers.driver)
         self._say_hello()
@@ -230,7 +247,17 @@ class Collector:
             # The first frame, sent before the driver was opened, said all there is to say.
             self._count(max(self._counted, 1))
 
-    def _accept(self, answers: Answers) -> bool:
+    def _look_for_all(self, answers: Answers, answered: bool) -> None:
+        """Keep `_found_all`: whether every device there is stands in the inventory."""
+        if answers.driver.status != "ok":
+            self._ok_since, self._found_all = None, False
+            return
+        now = self._clock.boottime()
+        self._ok_since = now if self._ok_since is None else self._ok_since
+        if (answered and answers.inventory) or now - self._ok_since >= FIND_S:
+            self._found_all = True
+
+    def _know_selected(self, answers: Answers) -> bool:
         """Look for devices that were asked for and are not there: with a reader that listens an
         event says so, without one it is the end (False).
         """
@@ -319,8 +346,9 @@ class Collector:
         return rescheduled
 
     def _progress(self) -> Progress:
-        pending = any(reading.status == "pending" for reading in self._answers.readings)
-        return Progress(self.driver.status, pending)
+        waiting = any(reading.status == "pending" for reading in self._answers.readings)
+        finding = self.driver.status == "ok" and not self._found_all
+        return Progress(self.driver.status, waiting or finding)
 
     def _watch(self) -> None:
         """From now on look for news of the devices between ticks too."""

@@ -38,6 +38,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "time are extra. The exit code is 3 when there is no driver or no device then",
     )  # fmt: skip
     parser.add_argument("--control", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--every-tier", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--counted", type=int, default=0, help=argparse.SUPPRESS)
 
 
@@ -69,6 +70,7 @@ class _Stream:
             devices=args.devices,
             with_args=args.with_args,
             control=args.control,
+            every_tier=args.every_tier,
         )
         self._collector = Collector(self._machine, self._writer, Wake(out), options)
 

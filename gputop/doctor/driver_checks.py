@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import re
 import stat
@@ -172,8 +173,6 @@ def _permissions(path: Path) -> str:
 
 def _open_to(path: Path) -> str:
     """What lets this user in: the file's group where it may open the file, else root."""
-    import grp
-
     status = path.stat()
     if status.st_mode & 0o060 == 0o060 and status.st_gid:
         try:
@@ -234,7 +233,7 @@ def opening(around: Surroundings) -> Finding | None:
     probe = around.probe
     answer = probe.get("opened")
     if not answer:
-        if not probe.get("opening"):
+        if "opening" not in probe.steps:
             return None
         if probe.hung:
             return _hang("opening the driver hangs")

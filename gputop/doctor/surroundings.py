@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gputop.sources.process import collector_environment
+
 PROBE_S = 10.0
 """How long the probe may take: opening a driver without persistence mode takes seconds."""
 KILL_S = 2.0
@@ -98,7 +100,8 @@ class Surroundings:
 
 def here() -> Surroundings:
     """This machine and this terminal."""
-    return Surroundings(Path("/"), os.environ, Path.cwd(), _this_terminal(), ask())
+    probe = ask(environ=collector_environment())
+    return Surroundings(Path("/"), os.environ, Path.cwd(), _this_terminal(), probe)
 
 
 def _this_terminal() -> Terminal:
@@ -127,6 +130,7 @@ def ask(
     """Run the probe and collect its answers; a hang is an answer too.
 
     It runs with -P, as the collector does, so that nothing in the working folder is imported.
+    `command` and `environ` stand in for its own command line and environment.
     """
     script = str(Path(__file__).with_name("probe.py"))
     process = subprocess.Popen(

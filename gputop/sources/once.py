@@ -14,6 +14,7 @@ from gputop.sources.lines import RecordLines
 from gputop.sources.process import READ_BYTES, CollectorProcess, collector_command
 
 SHORTEST_WINDOW_S = 0.1
+NO_DEVICE = "The NVIDIA driver works, but there is no device behind it."
 
 
 def read_once(
@@ -37,7 +38,8 @@ def read_once(
     window_s = max(window_s, SHORTEST_WINDOW_S)
     deadlines = Deadlines.from_environment()
     reading = _Reading(window_s, deadlines.answer_s)
-    process = CollectorProcess(command([*arguments, "--interval", repr(window_s)]), control=False)
+    flags = [*arguments, "--interval", repr(window_s), "--every-tier"]
+    process = CollectorProcess(command(flags), control=False)
     try:
         _follow(process, reading, deadlines.once_s if timeout_s is None else timeout_s)
     finally:
@@ -71,7 +73,7 @@ class _Reading:
         if isinstance(record, Hello):
             self._hello = record
             _judge(record)
-        elif isinstance(record, Frame) and record.devices:
+        elif isinstance(record, Frame) and self._hello and self._hello.driver.status == "ok":
             self._take_frame(record)
 
     def result(self) -> tuple[Hello, Frame]:
@@ -85,8 +87,12 @@ class _Reading:
 
     def _take_frame(self, frame: Frame) -> None:
         now = frame.boottime_s
-        self._frame = frame
         self._open_since = now if self._open_since is None else self._open_since
+        if not frame.devices:  # they appear one by one; without any there is nothing to return
+            if now - self._open_since >= self._answer_s:
+                raise NoDriver(NO_DEVICE)
+            return
+        self._frame = frame
         waiting = sum(reading.status == "pending" for reading in frame.devices)
         if self._first_answer is None and waiting < len(frame.devices):
             self._first_answer = now
@@ -128,8 +134,6 @@ def _judge(hello: Hello) -> None:
         raise NoDriver(_sentence(driver))
     if driver.status in ("stuck", "released"):
         raise CollectorFailed(_sentence(driver))
-    if driver.status == "ok" and not hello.devices:
-        raise NoDriver("The NVIDIA driver works, but there is no device behind it.")
 
 
 def _sentence(driver: DriverInfo) -> str:

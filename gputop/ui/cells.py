@@ -303,6 +303,7 @@ class Grid:
         self._wanted = [[" "] * width for _ in range(height)]
         self._wanted_looks = [[EMPTY] * width for _ in range(height)]
         self._pen = Pen()
+        self._touched: set[int] = set()
         # The strips that made each row, to skip those put again unchanged.
         self._strips: list[dict[int, Strip]] = [{} for _ in range(height)]
         self.invalidate()
@@ -311,6 +312,7 @@ class Grid:
         """Forget what the terminal shows: the next paint sends everything."""
         self._sent: list[list[str | None]] = [[None] * self.width for _ in range(self.height)]
         self._sent_looks = [[_UNKNOWN] * self.width for _ in range(self.height)]
+        # Rows that may differ, with the columns where; in the order they are painted.
         self._dirty = dict.fromkeys(range(self.height), (0, self.width))
         self._pen.forget()
 
@@ -388,29 +390,42 @@ class Grid:
                 row[end], last = " ", end + 1
         elif _is_wide(row[end - 1]):
             row[end - 1] = " "
+        self._touched.add(y)
         known = self._dirty.get(y)
         if known is not None:
             first, last = min(first, known[0]), max(last, known[1])
         self._dirty[y] = (first, last)
 
-    def paint(self, cursor: tuple[int, int] | None = None) -> str:
+    def end_update(self) -> None:
+        """Let a small update go first: what answers a key does not wait for a big one."""
+        if 0 < len(self._touched) <= self.height // 4:
+            first = {y: self._dirty.pop(y) for y in sorted(self._touched)}
+            self._dirty = first | self._dirty
+        self._touched.clear()
+
+    def paint(self, cursor: tuple[int, int] | None = None, limit: int | None = None) -> str:
         """Bring what was sent to what is wanted.
 
         Args:
             cursor: The cell (column, row) to leave the cursor on, None for anywhere.
+            limit: Bytes after which the rest is left for the next time.
 
         Returns:
             What to write to the terminal; empty where it shows it all already.
         """
         parts: list[str] = []
-        append = parts.append
-        for y in sorted(self._dirty):
-            self._paint_row(y, *self._dirty[y], append)
-        self._dirty.clear()
+        size = 0
+        for y in list(self._dirty):
+            row = self._paint_row(y, *self._dirty.pop(y))
+            if row:
+                parts.append(row)
+                size += len(row.encode())
+                if limit is not None and size >= limit:
+                    break
         if cursor is not None:
-            append(self._pen.move(*cursor))
+            parts.append(self._pen.move(*cursor))
         if self._pen.look != PLAIN and any(parts):
-            append(self._pen.change(PLAIN))
+            parts.append(self._pen.change(PLAIN))
         return "".join(parts)
 
     def paint_corner(self, query: str) -> str:
@@ -421,11 +436,13 @@ class Grid:
         """
         home = "\x1b[H"
         self._sent[0][:2] = [None] * len(self._sent[0][:2])
-        self._dirty[0] = (0, min(2, self.width))
+        waiting, self._dirty = self._dirty, {0: (0, min(2, self.width))}
         self._pen.x, self._pen.y = None, None
-        return f"{home}{query}{self.paint()}"
+        text = f"{home}{query}{self.paint()}"
+        self._dirty = waiting
+        return text
 
-    def _paint_row(self, y: int, first: int, last: int, append: Callable[[str], None]) -> None:
+    def _paint_row(self, y: int, first: int, last: int) -> str:
         wanted, looks = self._wanted[y], self._wanted_looks[y]
         sent, sent_looks = self._sent[y], self._sent_looks[y]
         new, new_looks = wanted[first:last], looks[first:last]
@@ -434,10 +451,12 @@ class Grid:
         )
         changed = list(compress(range(first, last), differs))
         if not changed:
-            return
+            return ""
         sent[first:last], sent_looks[first:last] = new, new_looks
+        parts: list[str] = []
         for start, end in self._runs(changed, wanted, looks):
-            self._paint_run(y, start, end, append)
+            self._paint_run(y, start, end, parts.append)
+        return "".join(parts)
 
     def _runs(
         self, changed: list[int], wanted: list[str], looks: list[Look]

@@ -7,8 +7,9 @@ environment, Textual draws as it always does.
 
 Each frame ends with a query (DECRQM 2026) that the terminal answers once it has drawn
 what came before. Until then newer updates are only noted, and the next frame shows
-what is true when the answer comes. So however slow the link, the picture is one frame
-old, and a key waits for one frame at most.
+what is true when the answer comes. How much a frame may hold follows from how long the
+answers take, and small changes go first: so however slow the link, the picture is of
+the present, and a key waits for about a round trip and a tenth of a second.
 """
 
 import asyncio
@@ -71,6 +72,10 @@ class Pacer:
     MAX_PAUSE_S = 300.0
     GRACE_S = 1.0
     """How long further answers are waited for once a probe was answered."""
+    FRAME_S = 0.1
+    """How long the bytes of one frame should be under way, beside the round trip."""
+    MIN_FRAME_BYTES = 1024
+    MAX_FRAME_BYTES = 1 << 20
 
     def __init__(self, bytes_per_s: float = DEFAULT_BYTES_PER_S, *, can_ask: bool = True) -> None:
         """Start with a terminal of which nothing is known.
@@ -93,6 +98,16 @@ class Pacer:
         self._ask_pause = self.ASK_AGAIN_S
         self._probe_pause = self.PROBE_S
         self._settled_at: float | None = None
+        self._asked_bytes = 0  # Written ahead of the latest query; 0 where that tells nothing.
+        self._frame_bytes = float(self.MAX_FRAME_BYTES)
+        self._round_trip_s: float | None = None
+
+    @property
+    def frame_bytes(self) -> int:
+        """What the next frame should hold at most: more would keep a key waiting."""
+        if self.answers or self._refilled_at is None:
+            return int(self._frame_bytes)
+        return max(self.MIN_FRAME_BYTES, int(self._rate * self.FRAME_S))
 
     def forget_flight(self) -> None:
         """Expect no more answers, as after the terminal was given to somebody else."""
@@ -142,11 +157,11 @@ class Pacer:
         else:
             self._tokens -= size_bytes
         if asked:
-            self._asked(now)
+            self._asked(now, size_bytes)
 
     def probed(self, now: float) -> None:
         """Note that the query was sent again, alone."""
-        self._asked(now)
+        self._asked(now, 0)
         self._probe_pause = min(self._probe_pause * 2, self.MAX_PAUSE_S)
 
     def answered(self, now: float) -> None:
@@ -154,13 +169,38 @@ class Pacer:
         self.answers = True
         self.owed = max(0, self.owed - 1)
         self.last_answer_s = now - self._asked_at
+        if self._asked_bytes:
+            self._learn(self._asked_bytes, self.last_answer_s)
+            self._asked_bytes = 0
         self._probe_pause = self.PROBE_S
         # With a probe under way, answers may be late or lost: only silence tells.
         self._settled_at = now + self.GRACE_S if self.owed else None
 
-    def _asked(self, now: float) -> None:
+    def _learn(self, size_bytes: int, answer_s: float) -> None:
+        """Fit the size of frames to what the link carries.
+
+        Small answers tell the round trip; what bigger ones take beyond it, the rate.
+        """
+        if size_bytes < self.MIN_FRAME_BYTES:
+            known_s = self._round_trip_s
+            # It follows at once where it gets shorter, slowly where the path got longer.
+            if known_s is None or answer_s < known_s:
+                known_s = answer_s
+            self._round_trip_s = known_s + (answer_s - known_s) / 20
+            return
+        round_trip_s = self._round_trip_s or 0.0
+        carrying_s = answer_s - round_trip_s
+        target_s = max(self.FRAME_S, round_trip_s)
+        if carrying_s > target_s:
+            fitting = size_bytes * target_s / carrying_s
+            self._frame_bytes = max(self.MIN_FRAME_BYTES, fitting)
+        elif carrying_s < target_s / 2 and size_bytes >= self._frame_bytes / 2:
+            self._frame_bytes = min(self.MAX_FRAME_BYTES, self._frame_bytes * 2)
+
+    def _asked(self, now: float, size_bytes: int) -> None:
         self.owed += 1
         self._asked_at = now
+        self._asked_bytes = size_bytes
         self._settled_at = None
 
     def _refill(self, now: float) -> None:
@@ -269,6 +309,8 @@ class FrameWriter:
         except Exception as error:
             self._give_up(error)
             return
+        if self._grid is not None:
+            self._grid.end_update()
         self._cursor = cursor
         if not self._draw_if_possible():
             self.counters.frames_merged += 1
@@ -330,7 +372,8 @@ class FrameWriter:
         return True
 
     def _draw(self, grid: Grid, now: float) -> None:
-        text = grid.paint(self._cursor)
+        """Write a frame: all that is new, or the part of it that the link carries now."""
+        text = grid.paint(self._cursor, self.pacer.frame_bytes)
         if not text:
             return
         if self.synchronised:
@@ -341,6 +384,8 @@ class FrameWriter:
         size_bytes = self._send(text)
         self.counters.frames_drawn += 1
         self.pacer.wrote(size_bytes, now, asked=asked)
+        if grid.is_dirty:
+            self._look_again(self.pacer.look_again_in(now))
 
     def _probe(self, now: float) -> None:
         if self.pacer.should_probe(now):

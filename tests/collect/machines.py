@@ -41,6 +41,8 @@ class FakeDevices:
     """The request at which an Xid happens."""
     hang_at: int | None = None
     """The request in which `wait` never returns."""
+    never_ready: bool = False
+    """`wait` always takes as long as it may: somebody asked has not answered."""
     noise: str = ""
     """Printed to stdout at every request, as a careless library would."""
     trace: str = ""
@@ -78,6 +80,8 @@ class FakeDevices:
         self.calls.append("wait")
         if len(self.requests) == self.hang_at:
             threading.Event().wait()
+        if self.never_ready:
+            threading.Event().wait(seconds)
 
     def answers(self) -> Answers:
         with self._lock:

@@ -237,6 +237,12 @@ def test_release_and_retake_are_told_at_once() -> None:
         assert [c for c in s.devices.calls if c != "wait"] == ["open", "release", "retake"]
 
 
+def test_every_tier_may_be_asked_for_at_every_tick() -> None:
+    with session(every_tier=True) as s:
+        s.next(Frame, lambda f: f.seq == 4)
+        assert all(t.slow for t in s.devices.requests)
+
+
 def test_the_slow_tier_is_asked_for_once() -> None:
     with session() as s:
         s.next(Frame, lambda f: bool(f.devices))
@@ -314,3 +320,33 @@ def test_with_a_reader_that_listens_an_unknown_device_is_an_event() -> None:
             "GPU-00000001"
         ]
         assert [type(s.next_record()) for _ in range(3)] == [Frame] * 3
+
+
+def test_a_device_that_appears_late_is_not_unknown() -> None:
+    machine = FakeDevices(inventory=[device(0)], never_ready=True)
+    with session(machine, FakeClock(), interval_s=0.1, devices=("1",)) as s:
+        s.next(Frame, lambda f: f.seq == 1)
+        assert s.collector.ending is None
+        s.devices.inventory = [device(0), device(1)]
+        assert [d.index for d in s.next(Hello, lambda h: bool(h.devices)).devices] == [1]
+
+
+def test_a_device_that_never_appears_is_unknown_in_the_end() -> None:
+    clock = FakeClock()
+    with session(FakeDevices(never_ready=True), clock, devices=("9",)) as s:
+        s.next(Frame, lambda f: f.seq == 1)
+        clock.now += 60
+        assert s.join() is Ending.UNKNOWN_DEVICES
+
+
+def test_frames_are_not_counted_before_the_devices_are_found() -> None:
+    machine = FakeDevices(inventory=[], never_ready=True)
+    clock = FakeClock()
+    with session(machine, clock, frames=1) as s:
+        s.next(Frame, lambda f: f.seq == 1)
+        assert s.collector.counted == 0
+        s.devices.never_ready = False
+        s.devices.inventory = [device(0)]
+        s.next(Hello, lambda h: bool(h.devices))
+        clock.now += 1
+        assert s.join() is Ending.COUNTED

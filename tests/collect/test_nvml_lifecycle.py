@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def test_the_pauses_between_attempts_grow(tmp_path: Path) -> None:
     with machine(tmp_path, {"init.error": 9}, scale=FAST) as (scenario, probe):
         probe.until(lambda _: len(inits(scenario)) >= 4)
         times = [call.monotonic_ns / 1e9 for call in inits(scenario)]
-    pauses = [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+    pauses = [later - sooner for sooner, later in itertools.pairwise(times)]
     assert pauses[0] >= 0.09
     assert pauses[1] >= 0.19
     assert pauses[2] >= 0.39

@@ -19,11 +19,7 @@ STREAM = b"".join(map(encode, FRAMES))
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_however_the_pipe_cuts_the_stream_the_records_are_the_same(cuts: list[int]) -> None:
     lines, edges = RecordLines(), [0, *sorted(cuts), len(STREAM)]
-    records = [
-        record
-        for start, end in pairwise(edges)
-        for record in lines.feed(STREAM[start:end])
-    ]
+    records = [record for start, end in pairwise(edges) for record in lines.feed(STREAM[start:end])]
     assert records == FRAMES
     lines.end()
     assert lines.broken == 0

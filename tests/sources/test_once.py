@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from gputop.errors import CollectorFailed, NoDriver, UsageError
 from gputop.model.frame import Frame, Hello
 from gputop.sources.once import read_once
-from tests.sources.test_local import FRAME, children, fake, script
+from tests.sources.test_local import children, fake, script
 
 TENTH = 0.1
 
@@ -59,7 +60,6 @@ def test_the_deadline_ends_the_wait_for_a_device() -> None:
         ({"status": "absent"}, NoDriver),
         ({"status": "failed"}, NoDriver),
         ({"status": "stuck"}, CollectorFailed),
-        ({"devices": 0}, NoDriver),
     ],
 )
 def test_a_machine_without_devices(machine: dict[str, object], error: type[Exception]) -> None:
@@ -87,7 +87,17 @@ def test_a_collector_that_writes_garbage() -> None:
         once(script("put(b'oops\\n'); time.sleep(600)"))
 
 
+def test_a_driver_that_answers_without_devices_is_given_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GPUTOP_DEADLINE_SCALE", "0.1")
+    with pytest.raises(NoDriver, match="no device behind it"):
+        once(fake(devices=0))
+
+
 def test_no_process_is_left_behind() -> None:
-    assert FRAME
     once(fake())
-    assert children() == []
+    deadline = time.monotonic() + 60
+    while children():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

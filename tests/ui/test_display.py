@@ -154,6 +154,27 @@ def test_neighbouring_changes_are_joined_and_distant_ones_jumped_to() -> None:
     assert grid.paint() == "\ra...b\x1b[20Cc"
 
 
+def test_a_limited_paint_leaves_the_rest_and_a_small_update_goes_first() -> None:
+    grid = Grid(20, 12, Looks(ColorSystem.TRUECOLOR))
+    screen = Screen(20, 12)
+    screen.feed(grid.paint())
+    for y in range(12):
+        grid.put(0, y, Strip([Segment(f"big {y:2}".ljust(20, "."))]))
+    grid.end_update()
+    screen.feed(grid.paint(limit=50))
+    assert [bool(line.strip()) for line in screen.screen.display] == [True] * 3 + [False] * 9
+    grid.put(0, 9, Strip([Segment("small".ljust(20))]))
+    grid.end_update()
+    screen.feed(grid.paint(limit=1))
+    assert screen.screen.display[9].rstrip() == "small"
+    assert grid.is_dirty
+    while grid.is_dirty:
+        screen.feed(grid.paint(limit=1))
+    assert [line[:6] for line in screen.screen.display] == [
+        "small " if y == 9 else f"big {y:2}" for y in range(12)
+    ]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_change_of_style_arrives_in_the_new_one(seed: int) -> None:
     source = random.Random(seed)
@@ -263,6 +284,34 @@ def test_a_late_answer_is_not_taken_for_that_of_the_next_frame() -> None:
     assert not pacer.may_write(21.2)
 
 
+@pytest.mark.parametrize("round_trip_s", [0.0, 0.05, 0.3])
+@pytest.mark.parametrize("rate", [5_000, 20_000, 200_000, 50_000_000])
+def test_frames_become_as_big_as_the_link_carries(round_trip_s: float, rate: int) -> None:
+    pacer, now = Pacer(), 0.0
+    flights = []
+    for size in [20_000, 50, 50, 50] + [100_000] * 60:
+        written = min(size, pacer.frame_bytes)
+        pacer.wrote(written, now, asked=True)
+        flights.append(round_trip_s + written / rate)
+        now += flights[-1]
+        pacer.answered(now)
+    most = max(2 * max(0.1, round_trip_s) + round_trip_s, round_trip_s + 1024 / rate)
+    assert max(flights[-20:]) <= most * 1.2
+    carried = sum(flight - round_trip_s for flight in flights[-20:]) / sum(flights[-20:])
+    assert carried > 0.3 or rate > 1_000_000, "waiting for answers must not eat the link"
+
+
+def test_a_hiccup_of_the_link_does_not_last() -> None:
+    pacer = Pacer()
+    pacer.wrote(20_000, 0.0, asked=True)
+    pacer.answered(2.0)
+    assert pacer.frame_bytes == 1024
+    for now in range(10, 20):
+        pacer.wrote(pacer.frame_bytes, now, asked=True)
+        pacer.answered(now + 0.01)
+    assert pacer.frame_bytes == Pacer.MAX_FRAME_BYTES
+
+
 @pytest.mark.parametrize("setting", range(5))
 def test_any_answer_is_one(setting: int) -> None:
     tokens = list(AnswerParser().feed(f"a\x1b[?2026;{setting}$yb"))
@@ -353,6 +402,26 @@ def test_an_unchanged_update_writes_nothing() -> None:
         writer.frames.answered(supports_sync=True)
         writer.show("one")
         assert len(writer.written) == 1
+
+    with_writer(test)
+
+
+def test_a_big_frame_comes_in_parts_on_a_slow_link() -> None:
+    def test(writer: Writer) -> None:
+        writer.frames.resume()
+        screen = Screen(20, 20)
+        for text in "ab":
+            strips: list[Any] = [[Strip([Segment(text * 20)])] for _ in range(20)]
+            writer.frames.update(LayoutUpdate(strips, Region(0, 0, 20, 20)))
+            writer.frames.pacer._frame_bytes = 200
+        for count in range(1, 100):
+            assert len(writer.written) == count
+            writer.frames.answered(supports_sync=False)
+            if len(writer.written) == count:
+                break
+            assert len(writer.written[-1]) < 300
+        screen.feed("".join(writer.written).replace(display.QUERY, ""))
+        assert screen.screen.display == ["b" * 20] * 20
 
     with_writer(test)
 

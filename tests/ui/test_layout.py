@@ -8,9 +8,7 @@ from gputop.ui.charts.layout import CELL_WIDTH, PANE_WIDTH, ROW_WIDTH, choose
 HOST_AND_BARS = 3
 
 
-@given(
-    st.integers(1, 16), st.integers(60, 400), st.integers(15, 120), st.integers(1, 600)
-)
+@given(st.integers(1, 16), st.integers(60, 400), st.integers(15, 120), st.integers(1, 600))
 def test_the_chosen_form_fits_and_leaves_the_table_its_rows(devices, width, height, table_rows):
     rows = height - HOST_AND_BARS
     grid = choose(devices, width, rows, table_rows)

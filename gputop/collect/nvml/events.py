@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import threading
 import time
 from collections import deque
@@ -33,7 +34,8 @@ class EventWatcher:
         self._wait_ms = max(1, round(wait_s * 1000))
         self._wait_s = wait_s
         self._meter = Meter()
-        self._to_watch: deque[tuple[Any, str]] = deque()
+        self._watched: dict[str, tuple[int, Any]] = {}
+        self._openings = itertools.count()
         self._found: deque[Event] = deque(maxlen=MOST_EVENTS)
 
     @property
@@ -46,8 +48,8 @@ class EventWatcher:
         threading.Thread(target=self._run, name="gpu-events", daemon=True).start()
 
     def watch(self, handle: Any, uuid: str) -> None:
-        """Add a device, from any thread; it is registered within one wait."""
-        self._to_watch.append((handle, uuid))
+        """Add a device that was opened, from any thread; it is registered within one wait."""
+        self._watched[uuid] = next(self._openings), handle
 
     def take(self) -> list[Event]:
         """Every event since the last call, once."""
@@ -69,9 +71,10 @@ class EventWatcher:
         if self._call("nvmlEventSetCreate", ctypes.byref(event_set)) != abi.SUCCESS:
             return
         uuids: dict[int, str] = {}
+        registered: set[int] = set()
         data = abi.EventData()
         while self._library.open:
-            self._register(event_set, uuids)
+            self._register(event_set, uuids, registered)
             code = self._call(
                 "nvmlEventSetWait_v2", event_set, ctypes.byref(data), ctypes.c_uint(self._wait_ms)
             )
@@ -83,10 +86,14 @@ class EventWatcher:
                 time.sleep(self._wait_s)  # it refuses at once, as it does when a device is lost
         self._call("nvmlEventSetFree", event_set)
 
-    def _register(self, event_set: Any, uuids: dict[int, str]) -> None:
-        """A device that knows no events says so, and is simply not heard."""
-        while self._to_watch:
-            handle, uuid = self._to_watch.popleft()
+    def _register(self, event_set: Any, uuids: dict[int, str], registered: set[int]) -> None:
+        """Add what is not in the set yet. A device that knows no events says so, and is simply
+        not heard.
+        """
+        for uuid, (opening, handle) in list(self._watched.items()):
+            if opening in registered:
+                continue
+            registered.add(opening)
             uuids[handle.value] = uuid
             self._call(
                 "nvmlDeviceRegisterEvents", handle, ctypes.c_ulonglong(XID_CRITICAL_ERROR),

@@ -63,12 +63,17 @@ def uuid_of(library: Library, meter: Meter, handle: Any) -> str:
     return library.text(meter, "nvmlDeviceGetUUID", handle)
 
 
+def index_of(library: Library, meter: Meter, handle: Any) -> int | None:
+    """Where a device stands in the driver's order."""
+    return number_or_none(library, meter, "nvmlDeviceGetIndex", handle)
+
+
 def identify(library: Library, meter: Meter, handle: Any) -> Identity:
     """Who a device is. Raises NvmlError where it cannot say its UUID; all else may be missing."""
     return Identity(
         uuid=uuid_of(library, meter, handle),
         name=text_or_none(library, meter, "nvmlDeviceGetName", handle) or "NVIDIA GPU",
-        index=number_or_none(library, meter, "nvmlDeviceGetIndex", handle),
+        index=index_of(library, meter, handle),
         bus_id=_bus_id(library, meter, handle),
         capability=_capability(library, meter, handle),
     )

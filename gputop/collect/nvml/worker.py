@@ -304,6 +304,15 @@ class Worker:
         except NvmlError as e:
             raise Trouble(e.code) from e
 
+    def _look_for_index(self, device: OpenDevice) -> None:
+        """Indices move when another device comes or goes."""
+        index = identity.index_of(self._library, self._meter, device.handle)
+        if index is None or index == self._index:
+            return
+        with self._lock:
+            self._index = index
+            self._board.info = self._with_mine(replace(self._board.info, index=index))
+
     def _look_for_instances(self, device: OpenDevice) -> None:
         if not device.look_for_instances():
             return
@@ -352,6 +361,7 @@ class Worker:
         if describe:
             self._backlog.append(partial(self._describe, device))
         else:
+            self._backlog.append(partial(self._look_for_index, device))
             self._backlog.append(partial(self._look_for_instances, device))
         self._backlog.extend(device.slow_steps(result))
         self._backlog.append(partial(self._publish_slow, result))

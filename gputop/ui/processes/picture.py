@@ -127,10 +127,10 @@ class Picture:
         for slot, text in zip(self.slots, cells, strict=True):
             key = slot.column.key
             role = _role(row, key, text)
+            if key == "command" and not row.is_part:
+                text = _scroll(text, self.scrolled, look.marks.cut)
             if look.ascii:
                 text = _to_ascii(text)
-            if key == "command":
-                text = _scroll(text, self.scrolled, look.marks.cut)
             parts += [(_size(text, slot, look.marks.cut), role), (" ", "text")]
         background = "background"
         if current:
@@ -182,9 +182,10 @@ def _to_ascii(text: str) -> str:
 
 def _scroll(text: str, cells: int, cut: str) -> str:
     """The text from `cells` on, with a sign where something is left of it."""
-    if not cells or not text:
+    if not cells or not text or text == NO_VALUE:
         return text
-    return cut + split_text(text, cells + cell_len(cut))[1]
+    hidden = cells + cell_len(cut)
+    return cut + (split_text(text, hidden)[1] if cell_len(text) > hidden else "")
 
 
 def _size(text: str, slot: Slot, cut: str) -> str:

@@ -222,7 +222,7 @@ class ProcessTable(LineWidget, can_focus=True):
         """What the header says at its right end."""
         lost = self.model.lost
         if lost is not None:
-            return f"{lost.pid} {lost.name or ''} has left".replace("  ", " "), "notice"
+            return " ".join(filter(None, (str(lost.pid), lost.name, "left"))), "notice"
         unread = self._unread()
         if unread and self.model.all:
             return f"GPU {', '.join(self._label(d) for d, _ in unread)} not read", "warning"

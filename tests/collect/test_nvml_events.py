@@ -1,0 +1,81 @@
+"""Xids reach the loop once each, with the device they are of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gputop.model.frame import Event
+from tests.collect.nvml_probe import Probe, machine
+
+
+def gather(probe: Probe, count: int) -> list[Event]:
+    events: list[Event] = []
+
+    def enough(_: object) -> bool:
+        events.extend(probe.answers().answers.events)
+        return len(events) >= count
+
+    while not enough(None):
+        pass
+    return events + list(probe.tick().answers.events)
+
+
+def test_an_xid(tmp_path: Path) -> None:
+    with machine(tmp_path, {"count": 2}) as (scenario, probe):
+        told = probe.ready(2)
+        scenario.set("device.1.xid.0", "79 seq=1")
+        (event,) = gather(probe, 1)
+    assert event.kind == "xid"
+    assert event.code == 79
+    assert event.device == told.answers.inventory[1].uuid
+    assert event.boottime_s > 0
+    assert event.utc_s > 1_600_000_000
+
+
+def test_the_same_xid_again_is_another_event(tmp_path: Path) -> None:
+    with machine(tmp_path) as (scenario, probe):
+        probe.ready()
+        scenario.set("device.0.xid.0", "31 seq=1")
+        assert [event.code for event in gather(probe, 1)] == [31]
+        scenario.set("device.0.xid.0", "31 seq=2")
+        scenario.set("device.0.xid.1", "999 seq=1")
+        assert sorted(event.code or 0 for event in gather(probe, 2)) == [31, 999]
+
+
+def test_events_that_are_no_xids(tmp_path: Path) -> None:
+    with machine(tmp_path) as (scenario, probe):
+        probe.ready()
+        scenario.set("device.0.xid.0", "1 seq=1 type=4")
+        scenario.set("device.0.xid.1", "48 seq=1")
+        assert [event.code for event in gather(probe, 1)] == [48]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "code"),
+    [
+        ("nvmlDeviceRegisterEvents", 3),
+        ("nvmlEventSetCreate", 999),
+        ("nvmlEventSetWait_v2", 15),
+        ("nvmlEventSetWait_v2", 3),
+    ],
+)
+def test_devices_without_events_are_well(tmp_path: Path, symbol: str, code: int) -> None:
+    with machine(tmp_path, {f"call.{symbol}.error": code}, scale=0.1) as (scenario, probe):
+        probe.until(lambda _: symbol in [call.symbol for call in scenario.calls()])
+        told = probe.ready()
+        assert told.statuses == ["ok"]
+        probe.release()
+        probe.watch(lambda told: told.answers.driver.status == "released")
+
+
+def test_events_go_on_after_release_and_retake(tmp_path: Path) -> None:
+    with machine(tmp_path, scale=0.1) as (scenario, probe):
+        probe.ready()
+        probe.release()
+        probe.watch(lambda told: told.answers.driver.status == "released")
+        probe.retake()
+        probe.ready()
+        scenario.set("device.0.xid.0", "13 seq=1")
+        assert [event.code for event in gather(probe, 1)] == [13]

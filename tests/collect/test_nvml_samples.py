@@ -1,0 +1,142 @@
+"""Samples that the driver buffers between two readings: each is summed up once."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+
+import pytest
+
+from gputop.collect.nvml.driver_time import offset_us
+from gputop.model.frame import SampleSpan
+from tests.collect.nvml_probe import Probe, Told, machine
+from tests.fake_driver import Lines, geforce
+
+STEADY: Lines = {"device.0.gpu_utilization": 50, "device.0.power_mw": 400_000}
+
+
+def now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def opened(probe: Probe) -> Told:
+    """Wait, without asking, until the device has read all its groups."""
+    return probe.watch(lambda told: told.answers.readings and told.reading().read_at.slow)
+
+
+def gather(probe: Probe, ticks: int, metric: str) -> list[SampleSpan]:
+    """All spans of one metric from the start on, over so many medium readings."""
+    spans: list[SampleSpan] = []
+    for _ in range(ticks):
+        told = probe.tick(slow=True)
+        spans += [s for r in told.answers.readings for s in r.samples if s.metric == metric]
+        time.sleep(0.3)
+    return spans
+
+
+def test_the_first_reading_brings_the_seconds_before_the_start(tmp_path: Path) -> None:
+    with machine(tmp_path, STEADY) as (_, probe):
+        opened(probe)
+        spans = gather(probe, 1, "gpu_utilization")
+    assert 12 <= len(spans) <= 20, "100 samples at 6 Hz are about 16 s"
+    assert all(span.end_s - span.start_s <= 1 for span in spans)
+    assert all(3 <= span.count <= 8 for span in spans[1:])
+    assert {span.mean for span in spans} == {0.5}
+    assert [span.start_s for span in spans] == sorted(span.start_s for span in spans)
+    assert now() - 1.5 < spans[-1].end_s <= now()
+    assert now() - 25 < spans[0].start_s < now() - 10
+
+
+def test_no_sample_is_told_twice(tmp_path: Path) -> None:
+    with machine(tmp_path, STEADY) as (_, probe):
+        began = now()
+        opened(probe)
+        spans = gather(probe, 6, "power_instant_w")
+        ended = now()
+    for sooner, later in itertools.pairwise(spans):
+        assert later.start_s > sooner.end_s
+    told = sum(span.count for span in spans if span.start_s >= began)
+    made = (ended - began) * 50
+    assert told <= made + 2
+    assert told >= (spans[-1].end_s - began) * 50 * 0.95, "and none is left out"
+
+
+def test_a_spike_between_two_ticks_is_seen(tmp_path: Path) -> None:
+    lines = {**STEADY, "device.0.samples.power": "100000 100000 650000 100000"}
+    with machine(tmp_path, lines) as (_, probe):
+        opened(probe)
+        spans = gather(probe, 1, "power_instant_w")
+    assert max(span.maximum for span in spans) == 650
+    assert min(span.minimum for span in spans) == 100
+    assert all(span.minimum <= span.mean <= span.maximum for span in spans)
+
+
+def test_answers_without_a_request_keep_the_spans(tmp_path: Path) -> None:
+    """The loop looks at the answers between frames: a span must reach a frame."""
+    with machine(tmp_path, STEADY) as (_, probe):
+        assert opened(probe).reading().samples == []
+        assert probe.tick().reading().samples != []
+        assert probe.answers().reading().samples == []
+
+
+@pytest.mark.parametrize("offset_s", [0, 7200, 86400])
+@pytest.mark.parametrize("clock", ["realtime", "boottime"])
+def test_either_clock_and_one_that_is_wrong(tmp_path: Path, clock: str, offset_s: int) -> None:
+    lines = {**STEADY, "samples.clock": clock, "samples.offset_us": offset_s * 1_000_000}
+    with machine(tmp_path, lines) as (_, probe):
+        opened(probe)
+        spans = gather(probe, 1, "power_instant_w")
+    assert spans
+    assert now() - 5 < spans[-1].end_s <= now()
+    assert now() - 10 < spans[0].start_s
+
+
+def test_values_that_cannot_be_are_left_out(tmp_path: Path) -> None:
+    lines = {**STEADY, "device.0.samples.gpu": "40 101 4294967295 60"}
+    with machine(tmp_path, lines) as (_, probe):
+        opened(probe)
+        spans = gather(probe, 1, "gpu_utilization")
+    assert max(span.maximum for span in spans) == 0.6
+    assert min(span.minimum for span in spans) == 0.4
+
+
+@pytest.mark.parametrize("answer", ["none", "error 3", "error 999"])
+def test_a_buffer_without_samples(tmp_path: Path, answer: str) -> None:
+    lines = {**STEADY, "device.0.samples.power": answer}
+    with machine(tmp_path, lines) as (_, probe):
+        reading = opened(probe).reading()
+        spans = gather(probe, 2, "power_instant_w")
+    assert reading.status == "ok"
+    assert spans == []
+
+
+def test_power_samples_of_an_old_device_are_its_power(tmp_path: Path) -> None:
+    """Up to GA100 `power_w` is the power of the moment, and so are the samples."""
+    lines = {
+        **geforce(),
+        "device.0.architecture": 6,
+        "device.0.compute_capability": "7.5",
+        "device.0.field.185": "0 return=3",
+        "device.0.field.186": "0 return=3",
+    }
+    with machine(tmp_path, lines) as (_, probe):
+        opened(probe)
+        told = probe.tick(slow=True)
+    assert {span.metric for span in told.reading().samples} <= {"power_w", "gpu_utilization"}
+
+
+def test_a_buffer_that_is_larger_than_its_room(tmp_path: Path) -> None:
+    lines = {**STEADY, "device.0.samples.power.count": 900, "device.0.samples.power.hz": 300}
+    with machine(tmp_path, lines) as (_, probe):
+        opened(probe)
+        spans = gather(probe, 4, "power_instant_w")
+    assert sum(span.count for span in spans) >= 900
+
+
+def test_which_clock_a_timestamp_is_of() -> None:
+    boot, epoch = 5_000.0, 1_800_000_000.0
+    assert offset_us(round(5_000.0e6) - 10, boot, lambda: epoch) == 0
+    assert offset_us(round(epoch * 1e6) - 10, boot, lambda: epoch) == (boot - epoch) * 1e6
+    assert offset_us(round(4_000.0e6), boot, lambda: epoch) is None
+    assert offset_us(round((epoch + 3600) * 1e6), boot, lambda: epoch) is None

@@ -1,0 +1,55 @@
+"""One table of keys: what the help lists is bound, and what is bound is listed."""
+
+from textual.binding import Binding
+
+from gputop.ui.app import GputopApp
+from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS
+from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
+from gputop.ui.screens.help import ALL_KEYS
+from gputop.ui.screens.overview import Devices, OverviewScreen
+from tests.demo_records import demo_records
+from tests.ui.source import app_on, screen_lines
+
+OWNERS = {
+    GputopApp: APP_KEYS,
+    Devices: DEVICE_KEYS,
+    OverviewScreen: OVERVIEW_KEYS,
+    ProcessTable: TABLE_KEYS,
+}
+
+
+def test_every_key_of_the_help_is_bound_where_it_works_and_has_its_action():
+    for owner, keys in OWNERS.items():
+        bound = {b.action: b.key for b in owner.BINDINGS if isinstance(b, Binding)}
+        for key in keys:
+            assert bound[key.action] == key.keys
+            assert hasattr(owner, f"action_{key.action.partition('(')[0]}"), key
+    assert set(ALL_KEYS) == {key for keys in OWNERS.values() for key in keys}
+
+
+def test_no_key_does_two_things_in_one_place():
+    for owner, keys in OWNERS.items():
+        pressed = [one for key in keys for one in key.keys.split(",")]
+        assert len(pressed) == len(set(pressed)), owner
+
+
+async def test_the_help_shows_every_key_and_its_meaning():
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(120, 300)) as pilot:
+        await pilot.pause()
+        await pilot.press("question_mark")
+        await pilot.pause()
+        shown = "\n".join(screen_lines(app))
+        for key in ALL_KEYS:
+            assert key.shown in shown
+            assert key.help in shown
+
+
+async def test_the_palette_finds_every_action():
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        offered = {command.title for command in app.get_system_commands(app.screen)}
+        for key in ALL_KEYS:
+            if key.palette:
+                assert any(key.label.lower() in title.lower() for title in offered), key
