@@ -89,7 +89,7 @@ def _safe(cell: _Cell) -> str | float:
         return "true" if cell else "false"
     if not isinstance(cell, str):
         return cell
-    text = cell
+    text = clean(cell)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

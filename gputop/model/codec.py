@@ -15,8 +15,19 @@ _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
 
 
 def encode(record: AnyRecord) -> bytes:
-    """One line, with its newline."""
-    return _encoder.encode(record) + b"\n"
+    """One line, with its newline. Half of a surrogate pair in a text becomes U+FFFD."""
+    try:
+        return _encoder.encode(record) + b"\n"
+    except UnicodeEncodeError:  # somebody's process has such a name: rare, but not our end
+        return _encoder.encode(_whole(msgspec.to_builtins(record))) + b"\n"
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_whole(key): _whole(inner) for key, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value
 
 
 def decode(line: bytes | str, number: int) -> AnyRecord:

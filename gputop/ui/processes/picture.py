@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size, split_text
 from rich.segment import Segment
-from rich.style import Style
 from textual.strip import Strip
 
 from gputop.text import NO_VALUE, Units, fit
@@ -98,7 +97,9 @@ class Picture:
             lead = _lead(model, row, look.marks)
             cells = tuple(of_row[slot.column.key] for slot in slots)
             key = (cells, lead, row.is_part, row.mine, row is model.current, self.scrolled)
-            strip = before.get(key) or self._row(row, cells, lead, row is model.current, look)
+            strip = before.get(key)
+            if strip is None:
+                strip = self._row(row, cells, lead, row is model.current, look, width)
             self._strips[key] = strip
             strips.append(strip)
         return strips
@@ -122,7 +123,9 @@ class Picture:
 
     # -- one row -------------------------------------------------------------------------------
 
-    def _row(self, row: Row, cells: Sequence[str], lead: str, current: bool, look: Look) -> Strip:
+    def _row(
+        self, row: Row, cells: Sequence[str], lead: str, current: bool, look: Look, width: int
+    ) -> Strip:
         parts: list[Part] = [(lead, "accent")]
         for slot, text in zip(self.slots, cells, strict=True):
             key = slot.column.key
@@ -130,12 +133,12 @@ class Picture:
             if key == "command" and not row.is_part:
                 text = _scroll(text, self.scrolled, look.marks.cut)
             if look.ascii:
-                text = _to_ascii(text)
+                text = to_ascii(text)
             parts += [(_size(text, slot, look.marks.cut), role), (" ", "text")]
         background = "background"
         if current:
             background = "selection" if look.focused else "surface"
-        return _strip(parts[:-1], background, look.palette)
+        return _strip(parts[:-1], background, look.palette, width)
 
     def _header(self, model: TableModel, width: int, look: Look, note: Part) -> Strip:
         parts: list[Part] = [(" " * LEAD, "dim")]
@@ -152,7 +155,7 @@ class Picture:
                 parts += _with_note((title, role), note, slot.width, look.marks.cut)
             else:
                 parts += [(_size(title, slot, look.marks.cut), role), (" ", "dim")]
-        return _strip(parts, "surface", look.palette)
+        return _strip(parts, "surface", look.palette, width)
 
 
 def _lead(model: TableModel, row: Row, marks: Marks) -> str:
@@ -173,7 +176,7 @@ def _role(row: Row, key: str, text: str) -> str:
     return "text"
 
 
-def _to_ascii(text: str) -> str:
+def to_ascii(text: str) -> str:
     """The same for a terminal that shows nothing else."""
     return (
         text if text.isascii() else text.replace(NO_VALUE, "-").encode("ascii", "replace").decode()
@@ -190,8 +193,11 @@ def _scroll(text: str, cells: int, cut: str) -> str:
 
 def _size(text: str, slot: Slot, cut: str) -> str:
     """Exactly the slot's cells."""
+    right = slot.column.align == "right"
+    if text.isascii() and len(text) <= slot.width:
+        return text.rjust(slot.width) if right else text.ljust(slot.width)
     text = fit(text, slot.width, cut)
-    if slot.column.align == "right":
+    if right:
         text = " " * (slot.width - cell_len(text)) + text
     return set_cell_size(text, slot.width)
 
@@ -203,20 +209,17 @@ def _with_note(title: Part, note: Part, width: int, cut: str) -> list[Part]:
     return [(set_cell_size(fit(title[0], max(room - 1, 0), cut), room), title[1]), (text, note[1])]
 
 
-def _strip(parts: Sequence[Part], background: str, palette: Palette) -> Strip:
-    """Neighbours in one style become one segment."""
+def _strip(parts: Sequence[Part], background: str, palette: Palette, width: int) -> Strip:
+    """Neighbours in one role become one segment; a blank is in whatever role is before it."""
     segments: list[Segment] = []
-    text, style = "", Style.null()
-    for part, role in parts:
-        wanted = palette.style(role, background)
-        if wanted == style:
-            text += part
-            continue
-        if text:
-            segments.append(Segment(text, style))
-        text, style = part, wanted
-    segments.append(Segment(text, style))
-    return Strip(segments, sum(cell_len(part) for part, _ in parts))
+    text, role = "", parts[0][1]
+    for part, wanted in parts:
+        if wanted != role and part != " ":
+            segments.append(Segment(text, palette.style(role, background)))
+            text, role = "", wanted
+        text += part
+    segments.append(Segment(text, palette.style(role, background)))
+    return Strip(segments, width)
 
 
 def message(text: str, width: int, height: int, palette: Palette, cut: str) -> list[Strip]:

@@ -24,6 +24,7 @@ from gputop.state.process_history import REACH_S, ProcessKey, ProcessPast
 from gputop.state.windows import Window
 from gputop.ui.charts.blocks import area, time_axis
 from gputop.ui.keys import Key, bindings
+from gputop.ui.processes.picture import to_ascii
 from gputop.ui.processes.rows import Card, Row, RowOptions, build_rows, cards_of, target_of
 from gputop.ui.processes.table import ProcessTable
 from gputop.ui.view import View
@@ -73,6 +74,9 @@ class ProcessPage(Page):
             strips += self._facts(row, width, current=past.seen_s >= self.view.now)
         return strips + self._charts(past, cards, width)
 
+    def _safe(self, words: str) -> str:
+        return to_ascii(words) if self.gputop.ascii else words
+
     # -- words ---------------------------------------------------------------------------------
 
     def _line(self, width: int, words: str, role: str = "text") -> Strip:
@@ -82,7 +86,7 @@ class ProcessPage(Page):
     def _heading(self, past: ProcessPast, width: int) -> Strip:
         palette, (words, role) = self.palette, self.status
         plain = palette.style("text")
-        name = text.clean(past.process.name or "")
+        name = self._safe(text.clean(past.process.name or ""))
         line = Line(width).add(f" {past.process.pid} ", palette.style("accent", bold=True))
         line.add(text.fit(name, max(width // 2, 8)), palette.style("strong", bold=True))
         line.add("  ", plain).add(words, palette.style(role))
@@ -90,10 +94,7 @@ class ProcessPage(Page):
 
     def _command(self, row: Row, width: int) -> list[Strip]:
         """The whole command line, on as many rows as it takes."""
-        words = row.command_line or row.command
-        if self.gputop.ascii:
-            words = words.encode("ascii", "replace").decode()
-        lines = chop_cells(words, max(width - 4, 1))
+        lines = chop_cells(self._safe(row.command_line or row.command), max(width - 4, 1))
         return [*(self._line(width, f"  {part}") for part in lines), self._line(width, "")]
 
     def _facts(self, row: Row, width: int, *, current: bool) -> list[Strip]:
@@ -118,7 +119,7 @@ class ProcessPage(Page):
         for word, said in facts:
             known = current and not said.startswith(text.NO_VALUE)
             line = Line(width).add(f"  {word:<14}", self.palette.style("dim"))
-            line.add(said, self.palette.style("text" if known else "dim"))
+            line.add(self._safe(said), self.palette.style("text" if known else "dim"))
             strips.append(line.strip(self.palette.style("text")))
         return strips
 
@@ -166,7 +167,7 @@ class ProcessPage(Page):
             if place.instance is not None:
                 index += f":{place.instance}"
             line.add(f"  GPU {index} ", palette.style("strong"))
-            line.add(card.name, palette.style("text"))
+            line.add(self._safe(card.name), palette.style("text"))
         return line.strip(palette.style("text"))
 
     def _chart(
@@ -191,7 +192,7 @@ class ProcessPage(Page):
             if number == 0:
                 line.add(_TITLES[metric], palette.style("dim"))
             elif number == 1:
-                line.add(now, plain)
+                line.add(self._safe(now), plain)
             line.until(LABEL_WIDTH + 2, plain).extend(chart, window.count)
             lines.append(line.segments(plain))
         return lines

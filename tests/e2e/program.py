@@ -1,0 +1,258 @@
+"""The real program for tests: on a terminal, or as a command whose output is read.
+
+Every process started here stands in a folder of its own, knows no settings of the user who runs
+the tests, and finds the driver that the test wants it to find.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gputop
+from gputop.model.codec import decode
+from gputop.model.frame import Event, Frame, Hello
+from tests.terminal import Terminal
+
+PATIENCE_S = 60.0
+"""A net for what never comes, on a machine that is very busy; nothing is measured by it."""
+CHECKOUT = Path(gputop.__file__).resolve().parent.parent
+_OF_THE_USER = ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "XDG_RUNTIME_DIR")
+
+DISPLAY_KEYS = {
+    "question_mark": "?", "slash": "/", "minus": "-", "plus": "+", "equals_sign": "=",
+    "left_square_bracket": "[", "right_square_bracket": "]", "greater_than_sign": ">",
+    "less_than_sign": "<", "pageup": "pgup", "pagedown": "pgdn", "escape": "esc",
+}  # fmt: skip
+"""Textual's names of keys in those of the test terminal."""
+
+
+def key_name(textual: str) -> str:
+    """A key of a binding as the test terminal calls it."""
+    return DISPLAY_KEYS.get(textual) or textual.replace("+", "-")
+
+
+def environment(home: Path, driver: Mapping[str, str], scale: float) -> dict[str, str | None]:
+    """What the program's environment differs in from ours; None takes a name out."""
+    return {
+        **dict.fromkeys(_OF_THE_USER),
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "PYTHONPATH": str(CHECKOUT),
+        "GPUTOP_DEADLINE_SCALE": repr(scale),
+        **driver,
+    }
+
+
+def command_line(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "gputop", *arguments]
+
+
+class Gputop(Terminal):
+    """The program's terminal, with what tests ask of it again and again.
+
+    Args:
+        arguments: What stands behind `gputop`.
+        folder: Where it runs, so where it writes its snapshots.
+        env: Changes to the environment.
+        more: See `Terminal`.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, env: Mapping[str, str | None], **more: Any
+    ) -> None:
+        self.folder = folder
+        super().__init__(command_line(arguments), env=env, cwd=folder, **more)
+
+    # -- waiting ---------------------------------------------------------------------------
+
+    def wait_for(self, condition: Any, timeout: float = PATIENCE_S) -> Any:
+        return super().wait_for(condition, timeout)
+
+    def wait_gone(self, pattern: str) -> None:
+        """Wait until the screen no longer shows something."""
+        self.wait_for(lambda terminal: not terminal.find(pattern))
+
+    def press(self, *keys: str, shows: str = "", hides: str = "") -> re.Match[str] | None:
+        """Press keys, and wait for what comes of it."""
+        self.type(*keys)
+        if hides:
+            self.wait_gone(hides)
+        return self.wait_for(shows) if shows else None
+
+    # -- devices ---------------------------------------------------------------------------
+
+    def device(self, index: int | str) -> str:
+        """What the overview shows of a device: its pane, row or cell; empty when it does not."""
+        lines = self.lines()
+        heading = re.compile(rf"(?:^|[│╭›─ ])[›─ ]*(?<![\d.]){index}\*?(?: ·)? [A-Z]")
+        for y, line in enumerate(lines):
+            for match in heading.finditer(line):
+                if "─" in line or "╭" in line:
+                    if (left := line.rfind("╭", 0, match.end())) >= 0:
+                        return _block(lines, left, y)
+                elif not line.startswith(("│ ", "   GPU")):
+                    end = line.find("│", match.end())
+                    return line[match.start() : end if end > 0 else None].strip("│ ")
+        return ""
+
+    def wait_device(self, index: int | str, pattern: str) -> re.Match[str]:
+        """Wait until the device's part of the overview shows something."""
+        compiled = re.compile(pattern, re.MULTILINE)
+        found = self.wait_for(_Says(index, compiled))
+        assert isinstance(found, re.Match)
+        return found
+
+    def utilisation(self, index: int) -> str:
+        """The utilisation that stands at a device."""
+        found = re.search(r"(\d+) ?%", self.device(index))
+        return found[1] if found else ""
+
+    def wait_alive(self, index: int, changes: int = 3) -> None:
+        """Wait until a device's utilisation has changed a few times."""
+        for _ in range(changes):
+            before = self.utilisation(index)
+            self.wait_for(lambda _, before=before: self.utilisation(index) not in ("", before))
+
+    # -- keys ------------------------------------------------------------------------------
+
+    def check_keys_answer(self) -> None:
+        """The help opens and closes."""
+        self.press("?", shows="Esc closes, arrows scroll")
+        self.press("esc", hides="Esc closes, arrows scroll")
+
+    def save(self) -> list[Path]:
+        """Press `e` and return the files that it wrote."""
+        before = set(self.folder.iterdir())
+        self.type("e")
+        self.wait_for("Snapshot written to")
+        return self.wait_for(lambda _: sorted(set(self.folder.iterdir()) - before))  # type: ignore[no-any-return]
+
+    def saved_snapshot(self) -> dict[str, Any]:
+        """Press `e` and return the document it wrote: the frame that is on screen."""
+        (path,) = self.save()
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return document
+
+    def check_leaves(self, key: str = "q", code: int = 0) -> None:
+        """A key ends it: the terminal is as it was, and no process is left."""
+        started = self.descendants()
+        self.type(key)
+        assert self.exit_code(PATIENCE_S) == code, self.describe()
+        wait_ended(set(started) | set(self.descendants()))
+        assert self.descendants() == []
+        assert self.is_restored(), self.describe()
+
+    @property
+    def collectors(self) -> list[int]:
+        """Ids of the collector processes that are alive."""
+        return [pid for pid in self.descendants() if "--control" in _arguments(pid)]
+
+
+class _Says:
+    """A device's part of the screen matches a pattern; says so in a failure's message."""
+
+    def __init__(self, index: int | str, pattern: re.Pattern[str]) -> None:
+        self._index, self._pattern = index, pattern
+
+    def __call__(self, terminal: Terminal) -> re.Match[str] | None:
+        assert isinstance(terminal, Gputop)
+        return self._pattern.search(terminal.device(self._index))
+
+    def __repr__(self) -> str:
+        return f"{self._pattern.pattern!r} at device {self._index}"
+
+
+def _block(lines: Sequence[str], left: int, top: int) -> str:
+    """A pane, from its upper left corner on."""
+    right = lines[top].find("╮", left)
+    taken = []
+    for line in lines[top:]:
+        taken.append(line[left : right + 1])
+        if line[left : left + 1] == "╰":
+            break
+    return "\n".join(taken)
+
+
+def _arguments(pid: int) -> list[str]:
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return [part.decode(errors="replace") for part in raw.split(b"\0")]
+
+
+def wait_ended(pids: Iterable[int], timeout_s: float = PATIENCE_S) -> None:
+    """Wait until processes have ended; raises AssertionError when one lives on."""
+    until = time.monotonic() + timeout_s
+    for pid in pids:
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            ready, _, _ = select.select([fd], [], [], max(0.0, until - time.monotonic()))
+            assert ready, f"process {pid} lives on: {' '.join(_arguments(pid))}"
+        finally:
+            os.close(fd)
+
+
+class Program:
+    """A command such as `gputop stream`, run to its end or line by line."""
+
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, env: Mapping[str, str | None],
+        stdin: int = subprocess.DEVNULL,
+    ) -> None:  # fmt: skip
+        whole = {**os.environ, **{k: v for k, v in env.items() if v is not None}}
+        for name, value in env.items():
+            if value is None:
+                whole.pop(name, None)
+        self._process = subprocess.Popen(
+            command_line(arguments), cwd=folder, env=whole, stdin=stdin,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        )  # fmt: skip
+        self.out = self.errors = ""
+
+    def end(self) -> int:
+        """Wait for the end; `out` and `errors` hold what it said. Returns the exit code."""
+        self.out, self.errors = self._process.communicate(timeout=PATIENCE_S)
+        return self._process.returncode
+
+    def check(self) -> str:
+        """What it printed, once it has ended well."""
+        code = self.end()
+        assert (code, self.errors) == (0, "")
+        return self.out
+
+    def close(self) -> None:
+        """Kill it if it still runs."""
+        self._process.kill()
+        self._process.communicate()
+
+
+class Records:
+    """The records that a stream printed."""
+
+    def __init__(self, text: str) -> None:
+        self.all = [decode(line.encode(), number) for number, line in enumerate(text.splitlines())]
+        self.hellos = [record for record in self.all if isinstance(record, Hello)]
+        self.frames = [record for record in self.all if isinstance(record, Frame)]
+        self.events = [record for record in self.all if isinstance(record, Event)]
+
+    @property
+    def last(self) -> Frame:
+        """The last frame."""
+        return self.frames[-1]
+
+
+Start = Callable[..., Gputop]
+Run = Callable[..., Program]

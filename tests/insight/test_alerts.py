@@ -1,0 +1,229 @@
+"""Warnings begin, last and end; each rule on both sides of its edge."""
+
+from typing import Any
+
+import pytest
+
+from gputop.insight.alert_log import XID_SHOWN_S, AlertLog
+from gputop.insight.rules import RULES, Thresholds
+from gputop.model.frame import (
+    DeviceInfo,
+    DeviceReading,
+    DeviceUse,
+    DriverInfo,
+    Event,
+    Frame,
+    Hello,
+    HostInfo,
+    HostReading,
+    Process,
+    ReadTimes,
+)
+from gputop.model.nvml_tables import HARMFUL
+from gputop.state.store import Store
+
+GIB = 2**30
+HEALTHY: dict[str, Any] = {
+    "gpu_utilization": 0.9, "memory_used_bytes": 40 * GIB, "memory_total_bytes": 80 * GIB,
+    "temperature_c": 60.0, "event_reasons": 0, "performance_state": 0, "pcie_generation": 5,
+    "pcie_width": 16, "ecc_uncorrected_volatile": 0, "ecc_corrected_volatile": 0,
+    "remap_pending": False, "remap_failed": False, "retirement_pending": False,
+    "recovery_action": 0,
+}  # fmt: skip
+
+
+class Host:
+    """Feeds frames to a store and an alert log."""
+
+    def __init__(self) -> None:
+        self.store, self.log, self.now = Store(), AlertLog(Thresholds()), 1000.0
+        info = DeviceInfo(uuid="G", name="NVIDIA X", index=0, temperature_slowdown_c=90.0,
+                          pcie_generation_max=5, pcie_width_max=16)  # fmt: skip
+        self.store.apply(
+            Hello(schema=1, program="t", session="s", host=HostInfo("h", "b"),
+                  driver=DriverInfo("ok"), devices=[info], interval_s=1, utc_s=0, boottime_s=0)
+        )  # fmt: skip
+
+    def tick(self, seconds: int = 1, processes: list[Process] | None = None, **values: Any) -> None:
+        for _ in range(seconds):
+            self.now += 1
+            fields = {**HEALTHY, **values} if values.get("status", "ok") == "ok" else values
+            reading = DeviceReading(uuid="G", read_at=ReadTimes(fast=self.now), **fields)
+            self.store.apply(
+                Frame(session="s", seq=int(self.now), utc_s=self.now + 5e8, boottime_s=self.now,
+                      interval_s=1, host=HostReading(), devices=[reading],
+                      processes=processes or [])
+            )  # fmt: skip
+            self.log.update(self.store)
+
+    @property
+    def rules(self) -> set[str]:
+        return {alert.rule for alert in self.log.active}
+
+
+BENIGN = 0x1 | 0x2 | 0x100
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "hot": ({"temperature_c": 87.0}, {"temperature_c": 86.0}),
+    "memory_full": ({"memory_used_bytes": 76 * GIB}, {"memory_used_bytes": int(75.9 * GIB)}),
+    "link": ({"pcie_width": 8}, {"pcie_width": 16}),
+    "ecc_uncorrected": ({"ecc_uncorrected_volatile": 1}, {"ecc_uncorrected_volatile": None}),
+    "ecc_corrected": ({"ecc_corrected_volatile": 3}, {"ecc_corrected_volatile": 0}),
+    "remap_pending": ({"remap_pending": True}, {"remap_pending": None}),
+    "remap_failed": ({"remap_failed": True}, {"remap_failed": False}),
+    "retirement_pending": ({"retirement_pending": True}, {"retirement_pending": False}),
+    "recovery": ({"recovery_action": 1}, {"recovery_action": 0}),
+    "idle_holding": (
+        {"gpu_utilization": 0.0, "memory_used_bytes": 40 * GIB},
+        {"gpu_utilization": 0.0, "memory_used_bytes": GIB},
+    ),
+    "lost": ({"status": "lost"}, {}),
+    "error": ({"status": "error"}, {}),
+    "timed_out": ({"status": "timed_out"}, {}),
+    **{
+        f"reason:{reason.key}": (
+            {"event_reasons": reason.bit},
+            {"event_reasons": 0x1 | 0x2 | 0x100},
+        )
+        for reason in HARMFUL
+    },
+}
+
+
+def test_every_rule_has_a_case():
+    assert set(CASES) == {rule.key for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_a_rule_speaks_on_its_side_of_the_edge_only(rule):
+    bad, good = CASES[rule]
+    host = Host()
+    host.tick(330, **good)
+    assert rule not in host.rules
+    host.tick(330, **bad)
+    assert rule in host.rules
+    (alert,) = [a for a in host.log.active if a.rule == rule]
+    assert alert.meaning
+    assert alert.advice
+    assert alert.where == "0 X"
+
+
+def test_a_warning_ends_and_is_remembered_with_its_times():
+    host = Host()
+    host.tick(3)
+    host.tick(10, event_reasons=0x40)
+    host.tick(30)
+    assert not host.rules
+    (alert,) = host.log.past
+    assert alert.rule == "reason:hw_thermal"
+    assert alert.severity == "critical"
+    assert (alert.since_s, alert.until_s) == (1004.0, 1014.0)
+
+
+def test_a_value_at_the_edge_does_not_flap():
+    host = Host()
+    for _ in range(30):
+        host.tick(1, temperature_c=87.0)
+        host.tick(1, temperature_c=86.0)
+    assert host.rules == {"hot"}
+    assert not host.log.past
+
+
+def test_the_worst_value_is_kept():
+    host = Host()
+    host.tick(2, temperature_c=88.0)
+    host.tick(2, temperature_c=95.0)
+    host.tick(2, temperature_c=88.0)
+    (alert,) = host.log.active
+    assert alert.worst_detail == "-5 °C below slowdown"
+    assert alert.detail == "2 °C below slowdown"
+
+
+def test_a_link_that_is_slow_while_idle_is_no_warning():
+    host = Host()
+    host.tick(60, gpu_utilization=0.0, memory_used_bytes=0, performance_state=8,
+              pcie_generation=1)  # fmt: skip
+    assert host.rules == set()
+
+
+def test_a_link_is_given_ten_seconds_to_step_up():
+    host = Host()
+    host.tick(9, pcie_generation=1)
+    assert host.rules == set()
+    host.tick(3, pcie_generation=1)
+    assert host.rules == {"link"}
+
+
+def test_a_roll_up_bit_gives_way_to_what_it_rolls_up():
+    host = Host()
+    host.tick(3, event_reasons=0x8 | 0x40)
+    assert host.rules == {"reason:hw_thermal"}
+
+
+def test_a_warning_does_not_end_for_want_of_a_reading():
+    host = Host()
+    host.tick(3, remap_pending=True)
+    host.tick(60, status="timed_out")
+    assert host.rules == {"remap_pending", "timed_out"}
+
+
+def test_notices_are_not_counted_in_the_header():
+    host = Host()
+    host.tick(3, event_reasons=0x4, remap_pending=True, ecc_uncorrected_volatile=2)
+    assert (host.log.count("critical"), host.log.count("warning"), host.log.count("notice")) == (
+        1, 1, 1,
+    )  # fmt: skip
+    assert [a.severity for a in host.log.active] == ["critical", "warning", "notice"]
+
+
+def xid(host: Host, seq: int, code: int) -> None:
+    host.store.apply(
+        Event(session="s", seq=seq, utc_s=host.now + 5e8, boottime_s=host.now, kind="xid",
+              device="G", code=code)
+    )  # fmt: skip
+
+
+def test_an_xid_is_shown_for_a_while_and_counts_once():
+    host = Host()
+    host.tick(1)
+    xid(host, 1, 79)
+    xid(host, 1, 79)
+    host.tick(2)
+    (alert,) = host.log.active
+    assert alert.title == "Xid 79: GPU has fallen off the bus"
+    assert alert.severity == "critical"
+    host.tick(int(XID_SHOWN_S) + 1)
+    assert not host.log.active
+    assert len(host.log.past) == 1
+
+
+def test_an_unlisted_xid_is_a_warning_that_says_so():
+    host = Host()
+    host.tick(1)
+    xid(host, 1, 999)
+    host.tick(1)
+    (alert,) = host.log.active
+    assert alert.severity == "warning"
+    assert "unlisted" in alert.title
+
+
+def process(memory: int) -> Process:
+    return Process(pid=7, start_ticks=1, name="train", user="ann",
+                   uses=[DeviceUse(device="G", memory_bytes=memory)])  # fmt: skip
+
+
+def test_a_process_that_gave_back_much_memory_is_noted():
+    host = Host()
+    host.tick(2, processes=[process(8 * GIB)])
+    host.tick(2)
+    (alert,) = host.log.past
+    assert alert.rule == "process_gone"
+    assert "8.0 GiB" in alert.meaning
+
+
+def test_a_process_is_not_gone_while_its_device_is_silent():
+    host = Host()
+    host.tick(2, processes=[process(8 * GIB)])
+    host.tick(5, status="timed_out")
+    host.tick(2, processes=[process(8 * GIB)])
+    assert not [a for a in host.log.past if a.rule == "process_gone"]
