@@ -246,7 +246,7 @@ def _health(every: list[Device], width: int) -> Iterator[str]:
 
 # --- Legends ------------------------------------------------------------------------------------
 
-_MOST_NAMED = 80
+_MOST_NAMED = 8
 """How many devices or processes a legend names."""
 
 

@@ -81,18 +81,22 @@ class GputopApp(DiffDisplay[int], App[int]):
         self._last_frame_at: float | None = None
         self._age_check: asyncio.TimerHandle | None = None
         self._released = False
+        self._unknown_devices = ""
         for palette in PALETTES.values():
             self.register_theme(textual_theme(palette))
         self.palette: Palette = PALETTES[_theme_name(settings, os.environ)]
         self.theme = self.palette.name
         self.overview = OverviewScreen()
 
+    def get_default_screen(self) -> Screen[None]:
+        """The overview is the first screen: none is made only to be covered by it."""
+        return self.overview
+
     # --- records come in -------------------------------------------------------------------------
 
     def on_mount(self) -> None:
         """Show the overview and begin to take records."""
         self._loop = asyncio.get_running_loop()
-        self.push_screen(self.overview)
         self.source.start(self._take_record, self._take_status)
 
     def _take_record(self, record: AnyRecord) -> None:
@@ -118,6 +122,7 @@ class GputopApp(DiffDisplay[int], App[int]):
                 self.process_history.update(record)
                 framed = True
             elif isinstance(record, Hello):
+                self._unknown_devices = self._find_unknown(record)
                 framed = True
         if framed:
             self._last_frame_at = self._now()
@@ -171,7 +176,19 @@ class GputopApp(DiffDisplay[int], App[int]):
         driver = self.store.driver
         if driver.status in {"released", "failed", "stuck"} and self.store.devices:
             return f"{driver.message} {driver.remedy}".strip()
-        return ""
+        return self._unknown_devices if driver.status == "ok" else ""
+
+    def _find_unknown(self, hello: Hello) -> str:
+        """A sentence on devices that were asked for and are not there."""
+        unknown = [
+            asked
+            for asked in self.settings.devices
+            if not any(
+                asked == str(info.index) or info.uuid.lower().startswith(asked.lower())
+                for info in hello.devices
+            )
+        ]
+        return f"No device here is called {', '.join(unknown)}." if unknown else ""
 
     @property
     def can_signal(self) -> str | None:
@@ -307,7 +324,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         self.copy_to_clipboard(words)
         self.notify(f"Copied {what} {words}", timeout=3)
 
-    def action_snapshot(self) -> None:
+    def action_snapshot(self, form_name: str = "") -> None:
         """Write a snapshot file and show its path."""
         from gputop.export.formats import Options  # not needed for the first screen
         from gputop.ui.snapshots import save
@@ -316,7 +333,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         if hello is None or frame is None:
             self.notify("There is no reading yet.", severity="warning")
             return
-        form = self.settings.snapshot_format
+        form = form_name or self.settings.snapshot_format
         picture = self.export_screenshot(title="gputop") if form == "svg" else ""
         options = Options(with_args=self.settings.with_args, units=self.units)
         folder = Path(self.settings.snapshot_folder or ".")
@@ -343,6 +360,9 @@ class GputopApp(DiffDisplay[int], App[int]):
         for name in PALETTES:
             yield SystemCommand(f"Theme: {name}", f"Use the {name} theme.",
                                 partial(self.use_theme, name))  # fmt: skip
+        for form in ("text", "json", "csv", "openmetrics", "svg"):
+            yield SystemCommand(f"Snapshot as {form}", f"Write a snapshot in the {form} format.",
+                                partial(self.action_snapshot, form))  # fmt: skip
         yield SystemCommand("Read the slow values now", "Fans, ECC, links, limits at once.",
                             partial(self.source.send, ReadSlow()))  # fmt: skip
 

@@ -197,8 +197,10 @@ def test_an_old_driver(tmp_path: Path, absent: tuple[str, ...]) -> None:
         assert reading.missing["sm_activity"] == "unsupported"
 
 
-def test_power_without_the_numbered_fields(tmp_path: Path) -> None:
-    lines = {**STEADY, "device.0.field.185": "0 return=3", "device.0.field.186": "0 return=3"}
+@pytest.mark.parametrize("answer", [2, 3], ids=["unknown number", "not supported"])
+def test_power_without_the_numbered_fields(tmp_path: Path, answer: int) -> None:
+    fields = {f"device.0.field.{field}": f"0 return={answer}" for field in (185, 186)}
+    lines = {**STEADY, **fields}
     with machine(tmp_path, lines) as (scenario, probe):
         probe.ready()
         before = len(scenario.calls())
@@ -209,6 +211,7 @@ def test_power_without_the_numbered_fields(tmp_path: Path) -> None:
     assert reading.missing["power_instant_w"] == "unsupported"
     assert symbols.count("nvmlDeviceGetPowerUsage") == 1
     assert "nvmlDeviceGetFieldValues" not in symbols
+    assert "nvmlDeviceGetUUID" not in symbols, "the handle is not doubted"
 
 
 def test_power_of_the_moment_alone(tmp_path: Path) -> None:

@@ -65,12 +65,10 @@ def test_every_device_is_visible_with_its_own_values(
     for index in range(count):
         terminal.wait_device(index, rf"H100[^%]*? {21 + 4 * index} ?%")
         terminal.wait_device(index, rf" {40 + index}(/\d+)? ?°")
-    screen = terminal.lines()
-    assert screen[0].startswith(" gputop ")
-    assert any("cpu" in line and "%" in line for line in screen[:6]), terminal.describe()
-    assert terminal.find(r" q quit ")
-    assert terminal.find(r"GPU +PID"), "the process table keeps its header"
-    assert max(map(len, screen)) <= size[0]
+    terminal.wait_for(r"\A gputop ")
+    terminal.wait_for(r"^[│ ]*cpu +\d+ %")
+    terminal.wait_for(r"^ +GPU +PID ")
+    terminal.wait_for(r"^ q quit .*\Z")
 
 
 CHANGES = (
@@ -143,14 +141,14 @@ def test_the_device_screen_shows_the_rest(driver: Driver, gputop: Start) -> None
     terminal = gputop(scenario, size=(200, 100))
     terminal.wait_device(0, "util")
     terminal.press("tab", "enter", shows="Bus id")
-    for key, value, shown in DEVICE_FACTS:
-        terminal.wait_for(shown), key, value
+    for _, _, shown in DEVICE_FACTS:
+        terminal.wait_for(shown)
 
 
 def test_a_geforce_shows_what_it_has_and_says_what_it_has_not(
     driver: Driver, gputop: Start
 ) -> None:
     terminal = gputop(driver({**geforce(1), "device.0.fan_speed": 44}), size=(120, 60))
-    terminal.wait_device(0, "GeForce RTX 4090")
+    terminal.wait_device(0, "RTX 4090")
     terminal.press("tab", "enter", shows=r"[Ff]an.* 44 %")
     terminal.press("end", shows=r"Not supported: .*ECC")

@@ -117,6 +117,16 @@ def test_of_a_sum_with_an_unknown_part_only_the_lower_bound_is_known(
     assert matches(f"!{text}", subject) is (known is False)
 
 
+@pytest.mark.parametrize(
+    ("text", "bytes_"),
+    [("1K", 1024), ("1kB", 1000), ("2MiB", 2 * 2**20), ("2MB", 2e6), ("3g", 3 * 2.0**30),
+     ("3GB", 3e9), ("1.5Ti", 1.5 * 2**40), ("7b", 7)],
+)  # fmt: skip
+def test_sizes_are_binary_unless_they_say_otherwise(text: str, bytes_: float) -> None:
+    assert matches(f"mem>={text}", replace(ANN, memory=Amount(bytes_)))
+    assert not matches(f"mem>={text}", replace(ANN, memory=Amount(bytes_ * 0.999)))
+
+
 def test_without_arguments_the_command_is_known_by_its_program_only() -> None:
     subject = replace(ANN, command_line=None)
     assert matches("cmd:python", subject)

@@ -53,7 +53,7 @@ def app_on(records: Sequence[AnyRecord], **settings: Any) -> GputopApp:
 
 def screen_lines(app: GputopApp) -> list[str]:
     """What is on screen, row by row, without styles."""
-    width, height = app.size
+    height = app.size.height
     lines = app.screen._compositor.render_strips()
     assert len(lines) == height
     return [strip.text for strip in lines]

@@ -34,7 +34,7 @@ async def test_every_device_is_on_screen(size, devices):
         await settle(pilot)
         lines = screen_lines(app)
         assert all(len(line) == size[0] for line in lines)
-        above_table = "\n".join(lines[: next(n for n, l in enumerate(lines) if "COMM" in l)])
+        above_table = "\n".join(lines[: next(n for n, row in enumerate(lines) if "COMM" in row)])
         for index in range(devices):
             assert re.search(rf"(?<![\d.]){index}\*?( ·)? H100", above_table), (index, above_table)
 
@@ -310,6 +310,13 @@ async def test_a_released_driver_is_said_and_the_devices_stay():
         await settle(pilot)
         assert "The driver is released." in text_of(app)
         assert "0 · H100" in text_of(app)
+
+
+async def test_a_device_that_was_asked_for_and_is_not_there_is_named():
+    app = app_on(demo_records(2, 3), devices=("1", "99"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        assert "No device here is called 99." in text_of(app)
 
 
 async def test_markup_in_names_is_shown_and_not_obeyed():

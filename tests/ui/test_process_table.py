@@ -432,6 +432,29 @@ def test_keys_move_tag_and_open() -> None:
     play(scenario)
 
 
+def backgrounds(table: ProcessTable) -> list[str]:
+    """The background of each row, where there is one row's worth of it."""
+    found = []
+    for y in range(1, 5):
+        colours = {str(s.style.bgcolor.name) for s in table.render_line(y) if s.style}  # type: ignore[union-attr]
+        assert len(colours) == 1
+        found += colours
+    return found
+
+
+def test_the_row_under_the_cursor_stands_out_and_less_without_the_focus() -> None:
+    async def scenario(app: SmallApp, table: ProcessTable, pilot: Pilot[Any]) -> None:
+        plain, bright, pale = DARK.background, DARK.selection, DARK.surface
+        assert backgrounds(table) == [bright, plain, plain, plain]
+        await pilot.press("down")
+        assert backgrounds(table) == [plain, bright, plain, plain]
+        table.blur()
+        await pilot.pause()
+        assert backgrounds(table) == [plain, pale, plain, plain]
+
+    play(scenario)
+
+
 def test_the_signal_key_asks_for_the_tagged_processes_or_the_one_under_the_cursor() -> None:
     async def scenario(app: SmallApp, table: ProcessTable, pilot: Pilot[Any]) -> None:
         await pilot.press("K")

@@ -240,9 +240,7 @@ def test_gputop_and_its_collector_are_protected(children: Callable[..., Child]) 
 
 @pytest.mark.parametrize("palette", [DARK, MONO], ids=lambda palette: palette.name)
 @pytest.mark.parametrize("size", [(40, 10), (60, 15), (100, 24), (300, 80)])
-def test_many_targets_fit_and_what_needs_a_word_stands_first(
-    size: tuple[int, int], palette: Palette
-) -> None:
+def test_many_targets_fit(size: tuple[int, int], palette: Palette) -> None:
     targets = [Target(os.getpid(), None, f"n{n}") for n in range(30)]
     targets.append(Target(1, 1, "init"))
 
@@ -256,6 +254,16 @@ def test_many_targets_fit_and_what_needs_a_word_stands_first(
         assert stage.selected == "Close"
 
     play(scenario, targets, size=size, palette=palette)
+
+
+def test_what_needs_a_word_is_not_hidden_behind_the_rest(children: Callable[..., Child]) -> None:
+    child = children()
+
+    async def scenario(stage: Stage) -> None:
+        assert any("1 init is protected" in line for line in stage.lines)
+        assert any(line.endswith("20 more") for line in stage.lines)
+
+    play(scenario, [*[target_of(child)] * 30, Target(1, 1, "init")])
 
 
 def test_in_ascii_mode_nothing_else_is_drawn(children: Callable[..., Child]) -> None:

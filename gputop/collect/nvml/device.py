@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from gputop.collect.nvml import abi
 from gputop.collect.nvml.driver_time import boottime
 from gputop.collect.nvml.fans import Fans
 from gputop.collect.nvml.gpm import Gpm
@@ -17,7 +18,7 @@ from gputop.collect.nvml.library import Library, Meter
 from gputop.collect.nvml.links import RX, TX, Links
 from gputop.collect.nvml.mig import Instance, instances_of
 from gputop.collect.nvml.processes import ProcessLists, Row, uses_of
-from gputop.collect.nvml.reader import Reader, guarded, settle
+from gputop.collect.nvml.reader import Reader, guarded, settle, shielded
 from gputop.collect.nvml.samples import Samples
 from gputop.collect.nvml.shares import ProcessShares
 from gputop.collect.nvml.values import Result
@@ -109,6 +110,9 @@ class OpenDevice(Part):
 
     def spans(self) -> list[SampleSpan]:
         """What the driver buffered since the last call."""
+        return shielded(self._new_spans) or []
+
+    def _new_spans(self) -> list[SampleSpan]:
         if self._samples is None:
             capability = self.identity.capability
             averaged = self.reader.averages_power or (capability or GA100) > GA100
@@ -172,17 +176,28 @@ class OpenDevice(Part):
 
     def _part(self, instance: Instance) -> Part:
         reader = Reader(self._library, self._meter, instance.handle, instance=True)
-        gpm = Gpm(self._library, self._meter, self._handle, instance.gpu_instance)
+        number = abi.U32_ABSENT if instance.gpu_instance is None else instance.gpu_instance
+        gpm = Gpm(self._library, self._meter, self._handle, number)
         return Part(reader, gpm)
 
-    def part(self, instance: Instance) -> Part:
-        """What reads a MIG instance."""
-        return self._parts[instance.uuid]
+    def instances_fast(self) -> list[Result]:
+        """The fast group of each MIG instance."""
+        return [part.fast() for part in self._parts.values()]
+
+    def instances_medium(self) -> list[Result]:
+        """The medium group of each MIG instance: what GPM says of it."""
+        results = [Result() for _ in self._parts]
+        for part, result in zip(self._parts.values(), results, strict=True):
+            guarded(part.activity, ())(result)
+        return results
 
     # -- processes -------------------------------------------------------------------------
 
     def processes(self) -> dict[int, list[DeviceUse]] | None:
         """Who is on the device, by pid; None when the driver does not say."""
+        return shielded(self._uses)
+
+    def _uses(self) -> dict[int, list[DeviceUse]] | None:
         rows = self._process_rows()
         if rows is None:
             return None

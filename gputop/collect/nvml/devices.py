@@ -8,7 +8,7 @@ import time
 from gputop.collect.backend import Answers, Tick
 from gputop.collect.nvml import identity
 from gputop.collect.nvml.deadlines import Deadlines
-from gputop.collect.nvml.driver_time import boottime
+from gputop.collect.nvml.driver_time import boottime, utc_now
 from gputop.collect.nvml.events import EventWatcher
 from gputop.collect.nvml.keeper import Keeper
 from gputop.collect.nvml.library import Library, Meter, NvmlError
@@ -86,12 +86,12 @@ class NvmlDevices:
         driver = self._keeper.driver(now)
         away = _status_while_closed(driver, self.library.open)
         with self._changed:
-            workers = sorted(self._workers, key=lambda worker: worker.index)
+            workers = sorted(self._workers, key=lambda worker: worker.panel.index)
         infos: list[DeviceInfo] = []
         readings: list[DeviceReading] = []
         uses: dict[int, list[DeviceUse]] = {}
         for worker in workers:
-            report = worker.report(now, away, with_spans)
+            report = worker.panel.report(now, away, with_spans)
             if report is None:
                 continue
             infos.extend(report.infos)
@@ -163,7 +163,7 @@ class NvmlDevices:
             if not self._workers:
                 self._workers = [Worker(self, index) for index in range(device_count)]
             workers = list(self._workers)
-        tick = Tick(0, boottime(), time.time(), FIRST_INTERVAL_S)
+        tick = Tick(0, boottime(), utc_now(), FIRST_INTERVAL_S)
         for worker in workers:
             self._ask(worker, tick)
 
@@ -179,10 +179,10 @@ class NvmlDevices:
     def look_around(self, device_count: int) -> None:
         """Find devices that no worker reads yet."""
         workers = list(self._workers)
-        if device_count == len(workers) and not any(worker.away for worker in workers):
+        if device_count == len(workers) and not any(worker.panel.away for worker in workers):
             return
         known = {worker.uuid for worker in workers}
-        taken = {worker.index for worker in workers if worker.uuid is None}
+        taken = {worker.panel.index for worker in workers if worker.uuid is None}
         for index in range(device_count):
             if index in taken:
                 continue
@@ -197,7 +197,7 @@ class NvmlDevices:
 
     def all_away(self) -> bool:
         """True when no device can be read."""
-        return bool(self._workers) and all(worker.away for worker in self._workers)
+        return bool(self._workers) and all(worker.panel.away for worker in self._workers)
 
 
 def _status_while_closed(driver: DriverInfo, is_open: bool) -> tuple[DeviceStatus, str] | None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+
+from gputop.collect.clock import SystemClock
+
+_clock = SystemClock()
+boottime = _clock.boottime
+utc_now = _clock.utc
 
 FURTHEST_PAST_S, FURTHEST_FUTURE_S = 60.0, 1.0
 """A newest timestamp outside these bounds of now was not made by the clock it is read as."""
 
 
-def boottime() -> float:
-    """CLOCK_BOOTTIME in seconds."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def offset_us(newest_us: int, now: float, utc: Callable[[], float] = time.time) -> float | None:
+def offset_us(newest_us: int, now: float, utc: Callable[[], float] = utc_now) -> float | None:
     """What to add to a driver's timestamps, in microseconds, to be on CLOCK_BOOTTIME, when the
     newest of them is `newest_us`. Drivers count from 1970 or from boot, and which is not
     documented: the clock that `newest_us` fits is it. None when it fits neither.

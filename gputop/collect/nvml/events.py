@@ -10,13 +10,14 @@ from collections import deque
 from typing import Any
 
 from gputop.collect.nvml import abi
-from gputop.collect.nvml.driver_time import boottime
+from gputop.collect.nvml.driver_time import boottime, utc_now
 from gputop.collect.nvml.identity import uuid_of
 from gputop.collect.nvml.library import Library, Meter, NvmlError
 from gputop.model.frame import Event
 
 XID_CRITICAL_ERROR = 0x8
 """nvmlEventTypeXidCriticalError."""
+LONGEST_WAIT_S = 0.5
 MOST_EVENTS = 1000
 """Events kept for a loop that does not fetch them; older ones go."""
 
@@ -31,8 +32,8 @@ class EventWatcher:
     def __init__(self, library: Library, wait_s: float) -> None:
         """`wait_s` is the longest wait inside the driver, in seconds."""
         self._library = library
-        self._wait_ms = max(1, round(wait_s * 1000))
-        self._wait_s = wait_s
+        self._wait_s = min(wait_s, LONGEST_WAIT_S)
+        self._wait_ms = max(1, round(self._wait_s * 1000))
         self._meter = Meter()
         self._watched: dict[str, tuple[int, Any]] = {}
         self._openings = itertools.count()
@@ -105,7 +106,7 @@ class EventWatcher:
             return
         self._found.append(
             Event(
-                session="", seq=0, utc_s=time.time(), boottime_s=boottime(), kind="xid",
+                session="", seq=0, utc_s=utc_now(), boottime_s=boottime(), kind="xid",
                 device=self._uuid_of(data.device, uuids), code=data.data,
             )
         )  # fmt: skip

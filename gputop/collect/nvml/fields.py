@@ -44,6 +44,13 @@ class FieldRows:
         )
 
 
+def unless_unknown(code: int) -> int:
+    """A row's code. In a call that succeeded the handle was good, so an invalid argument is a
+    number that this driver does not know.
+    """
+    return abi.NOT_SUPPORTED if code == abi.INVALID_ARGUMENT else code
+
+
 def number_of(row: Any) -> tuple[Raw | None, int | None]:
     """The number in a row and its type's "not available"; a type that no ``nvml.h`` knows gives
     None.
@@ -86,7 +93,7 @@ class FieldBatch:
             if row.answer == abi.SUCCESS:
                 result.put(field.metric, *number_of(row), field.convert)
             else:
-                self._failed(row.answer, (field,), result)
+                self._failed(unless_unknown(row.answer), (field,), result)
 
     def _failed(self, code: int, fields: tuple[Field, ...], result: Result) -> None:
         Trouble.check(code)

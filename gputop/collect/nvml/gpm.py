@@ -6,6 +6,7 @@ import ctypes
 from typing import Any
 
 from gputop.collect.nvml import abi
+from gputop.collect.nvml.fields import unless_unknown
 from gputop.collect.nvml.library import Library, Meter
 from gputop.collect.nvml.values import Convert, Result, Trouble, mebibytes, per_cent, reason_of
 from gputop.model import missing
@@ -139,8 +140,8 @@ class Gpm:
             if row.answer == abi.SUCCESS:
                 self._latest.put(metric, row.value, None, convert)
             else:
-                self._latest.missing[metric] = reason_of(row.answer)
-            if row.answer not in abi.NEVER:
+                self._latest.missing[metric] = reason_of(unless_unknown(row.answer))
+            if unless_unknown(row.answer) not in abi.NEVER:
                 kept.append(entry)
         self._metrics = tuple(kept)
 

@@ -63,7 +63,7 @@ class Keeper:
         self._doing: tuple[str, float] | None = None
         self._driver = DriverInfo(since_s=boottime())
         self._stuck_since: float | None = None
-        self._fresh_start_at = 0.0
+        self._opened_at = self._fresh_start_at = 0.0
         self.needs_restart = False
         """True when only a new process can load the library that fits the driver."""
 
@@ -132,7 +132,7 @@ class Keeper:
                     return
                 self._sleep(None, lambda: self._wanted or self._leaving)
             elif not self._open():
-                self._sleep(pause, lambda: not self._wanted)
+                self._sleep(pause, self._unwanted)
                 pause = min(2 * pause, self._deadlines.retry_most_s)
 
     def _sleep(self, seconds: float | None, until: Callable[[], bool]) -> None:
@@ -145,8 +145,12 @@ class Keeper:
         if self._wanted and not self._outdated:
             self._look_around()
             return True
+        self._sleep(self._opened_at + self._deadlines.retry_s - boottime(), self._unwanted)
         self._shut()
         return not self._leaving or self._library.initialised
+
+    def _unwanted(self) -> bool:
+        return not self._wanted
 
     @property
     def _outdated(self) -> bool:
@@ -161,6 +165,7 @@ class Keeper:
             count = identity.device_count(self._library, self._meter)
             if count:
                 self._say_ok()
+                self._opened_at = boottime()
                 self._owner.opened(count)
                 return True
             trouble = NO_DEVICES
@@ -221,6 +226,7 @@ class Keeper:
         self._driver = DriverInfo(trouble.status, since, code, trouble.message, trouble.remedy)
 
     def _say_ok(self) -> None:
+        self.needs_restart = False
         library, meter, old = self._library, self._meter, self._driver
         self._driver = DriverInfo(
             status="ok",

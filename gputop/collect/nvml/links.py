@@ -6,7 +6,7 @@ import ctypes
 from typing import Any
 
 from gputop.collect.nvml import abi
-from gputop.collect.nvml.fields import ALL_LINKS, FieldRows, number_of
+from gputop.collect.nvml.fields import ALL_LINKS, FieldRows, number_of, unless_unknown
 from gputop.collect.nvml.library import Library, Meter
 from gputop.collect.nvml.values import Result, Trouble, reason_of
 from gputop.model import missing
@@ -51,13 +51,14 @@ class Links:
                 ids = [(number, scope) for number in (number_tx, number_rx) for scope in scopes]
                 self._rows = FieldRows(self._library, self._meter, self._handle, ids)
             code = self._rows.ask()
-            answers = {row.answer for row in self._rows.rows} if code == abi.SUCCESS else {code}
+            rows = self._rows.rows
+            answers = {unless_unknown(r.answer) for r in rows} if code == abi.SUCCESS else {code}
             for answer in answers:
                 Trouble.check(answer)
             if abi.SUCCESS in answers:
                 self._differ(now, unit, result)
                 return
-            if not answers <= abi.NEVER | {abi.INVALID_ARGUMENT}:
+            if not answers <= abi.NEVER:
                 reason = reason_of(max(answers))
                 result.refuse(TX, reason)
                 result.refuse(RX, reason)
@@ -121,8 +122,7 @@ class Links:
         found = [(row.answer, int(number_of(row)[0] or 0)) for row in self._states.rows]
         for answer, _ in found:
             Trouble.check(answer)
-        never = abi.NEVER | {abi.INVALID_ARGUMENT}
-        return None if all(answer in never for answer, _ in found) else found
+        return None if all(unless_unknown(code) in abi.NEVER for code, _ in found) else found
 
     def _state_by_call(self, link: int) -> tuple[int, int]:
         state = ctypes.c_uint()

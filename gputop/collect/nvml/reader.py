@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.fields import FieldBatch
@@ -14,6 +14,7 @@ from gputop.collect.nvml.values import Result, Trouble, reason_of
 from gputop.model import missing
 from gputop.model.metrics import METRICS, Tier
 
+T = TypeVar("T")
 Step = Callable[[Result], None]
 
 METRICS_OF: dict[Tier, tuple[str, ...]] = {
@@ -141,6 +142,16 @@ def guarded(step: Step, metrics: Iterable[str]) -> Step:
                 result.refuse(metric, missing.error(type(e).__name__))
 
     return run
+
+
+def shielded(read: Callable[[], T | None]) -> T | None:
+    """What `read` brings; None when it fails in a way that says nothing about the device."""
+    try:
+        return read()
+    except Trouble:
+        raise
+    except Exception:
+        return None
 
 
 def settle(tier: Tier, result: Result) -> Result:

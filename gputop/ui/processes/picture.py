@@ -106,7 +106,7 @@ class Picture:
 
     def _widen(self, texts: Sequence[dict[str, str]]) -> None:
         for column in self.columns:
-            widest = max((len(of_row[column.key]) for of_row in texts), default=0)
+            widest = max((_cells(of_row[column.key]) for of_row in texts), default=0)
             if widest > self._widths.get(column.key, 0):
                 self._widths[column.key] = widest
 
@@ -156,6 +156,10 @@ class Picture:
             else:
                 parts += [(_size(title, slot, look.marks.cut), role), (" ", "dim")]
         return _strip(parts, "surface", look.palette, width)
+
+
+def _cells(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def _lead(model: TableModel, row: Row, marks: Marks) -> str:

@@ -47,6 +47,8 @@ class HelpPage(Page):
         rows += self._section(width, "Why clocks are low")
         for reason in HARMFUL:
             rows.append(self._pair(width, reason.word, f"{reason.label}: {reason.meaning}"))
+        rows += self._section(width, "Devices")
+        rows.append(self._pair(width, "0*", "CUDA_VISIBLE_DEVICES gave you this device."))
         rows += self._section(width, "Charts")
         for metric in CHARTS:
             rows.append(self._pair(width, metric.short, metric.help))

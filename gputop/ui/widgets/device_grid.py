@@ -116,6 +116,9 @@ class DeviceGrid(LineWidget, can_focus=True):
         palette, driver = self.palette, self._view.driver
         words = {"starting": "Opening the NVIDIA driver" + self.gputop.glyphs.ellipsis,
                  "ok": "The NVIDIA driver is loaded, but it lists no device."}  # fmt: skip
+        asked = self.gputop.settings.devices
+        if driver.status == "ok" and asked:
+            words["ok"] = "Of the devices that were asked for, none is here."
         said = [driver.message or words.get(driver.status, ""), driver.remedy]
         roles = ["strong" if driver.status in {"starting", "ok"} else "warning", "text"]
         strips = [blank(width, palette)]
