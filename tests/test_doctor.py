@@ -11,6 +11,7 @@ from gputop.commands.doctor import as_json, as_text
 from gputop.doctor import driver_checks, program_checks
 from gputop.doctor.checks import CHECKS, Result, examine, exit_code
 from gputop.doctor.surroundings import Finding, Probe, Surroundings, Terminal, ask
+from tests import fake_driver
 
 TERMINAL = Terminal(is_tty=True, columns=120, rows=40, encoding="utf-8", colors=256)
 SAFETY_S = 60.0
@@ -123,6 +124,16 @@ def test_neither_hardware_nor_driver(machine):
     assert found.remedy.startswith("Install the NVIDIA driver")
     machine.write(".dockerenv")
     assert "host" in machine.find("kernel driver").remedy
+
+
+def test_devices_that_answer_outweigh_signs_that_there_is_no_driver(machine):
+    machine.remove("proc/driver/nvidia/version", "dev/nvidiactl", "dev/nvidia0")
+    machine.write(".dockerenv")
+    results = examine(machine.around())
+    assert exit_code(results) == 0
+    assert {r.found.level for r in results if r.check in ("kernel driver", "container")} == {"info"}
+    machine.probe = probed(VERSIONS)
+    assert exit_code(examine(machine.around())) == 3
 
 
 def test_wsl(machine):
@@ -497,6 +508,30 @@ def test_foreign_output_is_ignored():
     code = "print('noise'); print('[1]'); print('{\"step\": \"done\"}'); print('{\"a\": 1}')"
     probe = ask([sys.executable, "-c", code], timeout_s=SAFETY_S)
     assert probe.steps == {"done": {}}
+
+
+@pytest.fixture(scope="session")
+def driver_library(tmp_path_factory):
+    if fake_driver.compiler() is None:
+        pytest.skip("no C compiler to build the fake driver")
+    return fake_driver.build(tmp_path_factory.mktemp("driver"))
+
+
+def test_the_probe_asks_a_driver_through_the_real_binding(tmp_path, driver_library):
+    scenario = fake_driver.Scenario(tmp_path / "s", fake_driver.h100s(2), library=driver_library)
+    probe = ask(environ={**os.environ, **scenario.env()}, timeout_s=SAFETY_S)
+    assert probe.get("opened") == {"code": 0}
+    assert probe.get("count") == {"count": 2}
+    assert [device["index"] for device in probe.devices] == [0, 1]
+    assert str(driver_library) in probe.get("library")["path"]
+
+
+def test_a_mismatched_library_is_told_from_a_missing_one(tmp_path, driver_library):
+    scenario = fake_driver.Scenario(tmp_path / "s", {"init.error": 18}, library=driver_library)
+    probe = ask(environ={**os.environ, **scenario.env()}, timeout_s=SAFETY_S)
+    assert probe.get("opened")["code"] == 18
+    missing = ask(timeout_s=SAFETY_S)
+    assert missing.get("opened").get("code") != 18
 
 
 @pytest.mark.parametrize("flag", [[], ["--json"]])

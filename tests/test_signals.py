@@ -109,8 +109,9 @@ def test_without_a_start_time_nothing_is_sent(child: Child) -> None:
     assert child.poll() is None
 
 
-@pytest.mark.parametrize("pid", [-1, 0, 1, os.getpid()])
-def test_init_groups_and_gputop_itself_are_protected(pid: int) -> None:
+@pytest.mark.parametrize("pid", [-1, 0, 1, "own"])
+def test_init_groups_and_gputop_itself_are_protected(pid: int | str) -> None:
+    pid = os.getpid() if isinstance(pid, str) else pid
     with open_targets([Target(pid, procfs.start_ticks(pid) or 1)]) as targets:
         (target,) = targets
         assert target.fd is None

@@ -204,10 +204,8 @@ class Collector:
         )
         self._writer.put(Kind.FRAME, encode(frame))
         self._frames += 1
-        if self._sent != (progress := self._progress()):
-            self._sent = progress
-            self._watch()
-        if progress.settled:
+        self._sent = self._progress()
+        if self._sent.settled:
             self._count(self._counted + 1)
 
     def _wait(self) -> bool:

@@ -42,9 +42,17 @@ class Result:
 
 
 def examine(around: Surroundings) -> list[Result]:
-    """Run every check."""
-    answers = ((name, check(around)) for name, check in CHECKS.items())
-    return [Result(name, found) for name, found in answers if found is not None]
+    """Run every check.
+
+    Where devices answer, a sign that there is no driver (a sandbox may hide its files) is a note.
+    """
+    answers = {name: found for name, check in CHECKS.items() if (found := check(around))}
+    devices = answers.get("devices")
+    works = devices is not None and devices.level == "ok"
+    return [
+        Result(name, Finding("info", found.finding) if works and found.no_driver else found)
+        for name, found in answers.items()
+    ]
 
 
 def exit_code(results: list[Result]) -> int:

@@ -78,7 +78,7 @@ def _host(info: HostInfo, host: HostReading, units: Units, width: int) -> Iterat
     )
     yield (
         f"Memory  {bytes_pair(host.memory_used_bytes, host.memory_total_bytes, units)}"
-        f" · swap {bytes_pair(host.swap_used_bytes, host.swap_total_bytes, units)}"
+        f" · {_swap(host, units)}"
     )
     if limits := host.container:
         quota = NO_VALUE if limits.cpu_quota_cores is None else f"{limits.cpu_quota_cores:.1f}"
@@ -106,6 +106,12 @@ _HOST_TITLES = {
     "swap_used_bytes": "swap",
 }
 """What the host's lines show, by field."""
+
+
+def _swap(host: HostReading, units: Units) -> str:
+    if host.swap_total_bytes == 0:
+        return "no swap"
+    return f"swap {bytes_pair(host.swap_used_bytes, host.swap_total_bytes, units)}"
 
 
 def _loads(host: HostReading) -> tuple[float | None, float | None, float | None]:

@@ -17,6 +17,7 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from gputop import text
+from gputop.actions.signals import foreign_pids
 from gputop.errors import EXIT_FAILED, GputopError
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.rules import Thresholds
@@ -197,7 +198,10 @@ class GputopApp(DiffDisplay[int], App[int]):
             return "Read-only: signals are off."
         if self.view.simulated:
             return "The processes are simulated; there is nothing to signal."
-        return None
+        if not self.source.can_signal:
+            return "These processes run elsewhere; signals go to this machine's only."
+        hello = self.store.hello
+        return foreign_pids(hello.host, hello.driver) if hello else None
 
     def _handle_exception(self, error: Exception) -> None:
         """One sentence instead of a traceback; Textual's own answer for those who debug."""
@@ -254,7 +258,8 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     @property
     def _asked(self) -> float:
-        return self.store.period_s
+        """Not the frames' interval: a second key may come before the first has reached them."""
+        return self.source.period_s
 
     def _set_interval(self, seconds: float) -> None:
         if self.source.can_set_interval:

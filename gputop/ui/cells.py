@@ -462,14 +462,11 @@ class Grid:
         self, changed: list[int], wanted: list[str], looks: list[Look]
     ) -> Iterable[tuple[int, int]]:
         """Group changed columns into runs, joined where jumping would cost more."""
-        start = changed[0]
-        if not wanted[start] and start:
-            start -= 1  # Never begin in the middle of a wide grapheme.
-        end = changed[0] + 1
+        start, end = changed[0], changed[0] + 1
         for column in changed:
             if column > end and not _is_cheap_gap(wanted, looks, end, column):
                 yield start, end
-                start = column if wanted[column] else column - 1
+                start = column
             end = column + 1
         yield start, end
 

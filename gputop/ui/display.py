@@ -429,7 +429,6 @@ class AnswerParser(XTermParser):
         if sequence.startswith("\x1b[?2026;") and sequence.endswith("$y"):
             setting = sequence[8:-2]
             self._tokens.append(FrameAnswer(int(setting) if setting.isdecimal() else 0))
-            return ()
         return super()._sequence_to_key_events(sequence, alt)
 
 

@@ -32,6 +32,8 @@ class FakeDevices:
     inventory: list[DeviceInfo] = field(default_factory=lambda: [device(0), device(1)])
     status: str = "ok"
     opens_after_s: float = 0.0
+    opens_in_wait: bool = False
+    """The driver answers while a tick waits for it, not before."""
     pending: set[str] = field(default_factory=set)
     uses: Mapping[int, Sequence[DeviceUse]] = field(default_factory=dict)
     needs_restart: bool = False
@@ -78,6 +80,7 @@ class FakeDevices:
 
     def wait(self, seconds: float) -> None:
         self.calls.append("wait")
+        self.opens_in_wait = False
         if len(self.requests) == self.hang_at:
             threading.Event().wait()
         if self.never_ready:
@@ -87,7 +90,7 @@ class FakeDevices:
         with self._lock:
             events, self.events = self.events, []
         opened = self._opened_at
-        if opened is None or time.monotonic() < opened + self.opens_after_s:
+        if opened is None or self.opens_in_wait or time.monotonic() < opened + self.opens_after_s:
             return Answers(DriverInfo("starting"), events=events)
         driver = DriverInfo(self.status, driver_version="550.1")  # type: ignore[arg-type]
         if self.status != "ok":

@@ -57,9 +57,9 @@ class Session:
         self.devices = devices
         self._read_end, self._write_end = os.pipe()
         wake = Wake(self._write_end)
-        writer = Writer(self._write_end, lambda _: self.collector.leave(Ending.READER_GONE))
+        self._writer = Writer(self._write_end, self._reader_gone)
         machine = Machine(devices, FakeHost(), simulated=True)
-        self.collector = Collector(machine, writer, wake, options, clock)
+        self.collector = Collector(machine, self._writer, wake, options, clock)
         self.ending: Ending | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -82,7 +82,12 @@ class Session:
             if isinstance(record, kind) and that(record):
                 return record
 
+    def is_silent(self) -> bool:
+        """True when nothing more was said; for a collector that has left."""
+        return not self._lines and not select.select([self._read_end], [], [], 0)[0]
+
     def join(self) -> Ending:
+        """Return when it has left and everything it said is in the pipe."""
         self._thread.join(PATIENCE_S)
         assert self.ending is not None, "the collector has not left"
         return self.ending
@@ -96,8 +101,14 @@ class Session:
         self.join()
         os.close(self._read_end)
 
+    def _reader_gone(self, problem: OSError | None) -> None:
+        assert problem is None
+        self.collector.leave(Ending.READER_GONE)
+
     def _run(self) -> None:
-        self.ending = self.collector.run()
+        ending = self.collector.run()
+        self._writer.drain(PATIENCE_S)
+        self.ending = ending
 
 
 @contextmanager
@@ -164,6 +175,16 @@ def test_ticks_fall_on_multiples_of_the_interval() -> None:
         assert [s.next(Frame).boottime_s for _ in range(2)] == [1001.0, 1002.02]
 
 
+def test_after_a_frame_outside_the_schedule_the_next_one_is_not_at_its_heels() -> None:
+    clock = FakeClock(1000.95)
+    with session(FakeDevices(opens_after_s=0.05), clock, interval_s=1.0) as s:
+        s.next(Frame, lambda f: bool(f.devices))
+        for moment in (1001.1, 1002.0):
+            clock.now = moment
+            clock.await_reads(5)
+        assert s.next(Frame).boottime_s == 1002.0
+
+
 def test_sequence_numbers_have_no_gaps() -> None:
     with session() as s:
         assert [s.next(Frame).seq for _ in range(5)] == [0, 1, 2, 3, 4]
@@ -208,11 +229,15 @@ def test_a_hello_that_says_nothing_new_is_not_sent() -> None:
 
 
 def test_a_new_interval_is_announced_and_kept() -> None:
-    with session(interval_s=60.0) as s:
+    clock = FakeClock(1000.3)
+    with session(clock=clock, interval_s=60.0) as s:
         s.next(Frame, lambda f: bool(f.devices))
         s.collector.tell(SetInterval(0.1))
         assert s.next(Hello).interval_s == 0.1
-        assert s.next(Frame).interval_s == 0.1
+        clock.await_reads(2)
+        clock.now += 1.0
+        frame = s.next(Frame)
+        assert (frame.boottime_s, frame.interval_s) == (1001.3, 0.1)
         s.collector.tell(SetInterval(1e9))
         assert s.next(Hello).interval_s == 60.0
 
@@ -297,6 +322,14 @@ def test_without_a_driver_the_first_frame_counts(status: str) -> None:
         assert s.next(Frame).seq == 0
         assert s.next(Hello).driver.status == status
         assert not s.collector.has_devices
+
+
+def test_without_a_driver_nothing_is_added_to_the_frames_asked_for() -> None:
+    machine = FakeDevices(status="absent", opens_in_wait=True)
+    with session(machine, frames=1) as s:
+        assert s.join() is Ending.COUNTED
+        assert [type(s.next_record()) for _ in range(3)] == [Hello, Frame, Hello]
+        assert s.is_silent()
 
 
 def test_a_driver_replaced_under_us_ends_it() -> None:

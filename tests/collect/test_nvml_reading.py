@@ -160,21 +160,14 @@ def test_what_is_not_supported_is_asked_once(tmp_path: Path) -> None:
 def test_a_tick_makes_at_most_eight_calls(tmp_path: Path) -> None:
     with machine(tmp_path, {"count": 2}) as (scenario, probe):
         probe.ready(2)
-        before = len(scenario.calls())
-        ticks = 5
-        for _ in range(ticks):
+        made = []
+        for _ in range(9):
+            before = len(scenario.calls())
             probe.tick(interval_s=0.1)
-        calls = [call for call in scenario.calls()[before:] if call.device == 1]
-    fast = [call for call in calls if call.symbol in FAST]
-    assert len(fast) == 8 * ticks
-    assert len(calls) - len(fast) < 60, "the other groups are not read on every tick"
-
-
-FAST = {
-    "nvmlDeviceGetUtilizationRates", "nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetTemperatureV",
-    "nvmlDeviceGetClockInfo", "nvmlDeviceGetPerformanceState", "nvmlDeviceGetFieldValues",
-    "nvmlDeviceGetCurrentClocksEventReasons",
-}  # fmt: skip
+            made.append(sum(call.device == 1 for call in scenario.calls()[before:]))
+    (usual, often), *_ = Counter(made).most_common()
+    assert usual == 8
+    assert often >= 5, "the other groups are not read on every tick"
 
 
 @pytest.mark.parametrize("absent", [R535_ABSENT, R470_ABSENT], ids=["R535", "R470"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import Gputop, Program, Run, Start, environment, wait_ended
+from tests.e2e.program import Gputop, Program, Run, Start, environment
 from tests.fake_driver import Lines, Scenario, build, compiler
 
 INTERVAL = "0.25"
@@ -127,9 +127,7 @@ def spawn() -> Iterator[Spawn]:
     children: list[subprocess.Popen[bytes]] = []
 
     def start(*command: str) -> subprocess.Popen[bytes]:
-        children.append(
-            subprocess.Popen(command or ("sleep", "1000"), stdin=subprocess.DEVNULL)
-        )
+        children.append(subprocess.Popen(command or ("sleep", "1000"), stdin=subprocess.DEVNULL))
         return children[-1]
 
     yield start
@@ -142,6 +140,3 @@ def moving(count: int, **more: str | int | float) -> Lines:
     """Healthy devices whose utilisation is a new number several times a second."""
     lines: Lines = {"count": count, "device.*.gpu_utilization": "ramp 10 99 9"}
     return {**lines, **more}
-
-
-__all__ = ["Driver", "Spawn", "moving", "wait_ended"]

@@ -1,5 +1,6 @@
 import unicodedata
 
+import pytest
 from hypothesis import given
 from prometheus_client import parser as older
 from prometheus_client.openmetrics import parser as openmetrics
@@ -8,15 +9,19 @@ from gputop.export.devices import devices
 from gputop.export.openmetrics import render
 from gputop.model.frame import Frame, Hello
 from gputop.model.metrics import METRICS
+from gputop.text import clean
 from tests.records import few, machines
 from tests.samples import (
     GIB,
     MIG_UUIDS,
+    NASTY,
     UUIDS,
     no_driver_frame,
     no_driver_hello,
     sample_frame,
     sample_hello,
+    sample_info,
+    sample_reading,
 )
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -60,9 +65,17 @@ def test_what_is_not_there_has_no_sample():
     samples = parsed(render(sample_hello(), sample_frame()))
     assert find(samples, "hw_power_watts", hw_id=UUIDS[5]) == []
     assert find(samples, "hw_gpu_utilization_ratio", hw_id=UUIDS[2]) == []
+    assert find(samples, "hw_gpu_throttle_reason", hw_id=UUIDS[2]) == []
     assert find(samples, "system_pressure_ratio", resource="io", tasks="full") == []
     assert find(samples, "hw_status", hw_id=UUIDS[2], hw_state="lost") == [1]
     assert find(samples, "hw_status", hw_id=UUIDS[2], hw_state="ok") == [0]
+
+
+@pytest.mark.parametrize("name", [NASTY, 'a"b', "a\\nb", "ends in \\", "{x=1}", "# EOF"])
+def test_labels_come_back_as_they_were(name):
+    hello = sample_hello(devices=[sample_info(0, name=name)])
+    text = render(hello, sample_frame(devices=[sample_reading(0)], processes=[]))
+    assert find(parsed(text), "hw_power_watts", hw_name=clean(name)) == [612.3]
 
 
 def test_it_says_whether_it_is_simulated():

@@ -63,6 +63,12 @@ def test_the_legend_says_why_values_are_not_there():
     assert line_with(lines, "– USER, COMMAND", "no permission").endswith("(PID 6300)")
 
 
+def test_a_lost_device_is_no_legend_but_a_complaint():
+    lines = page()
+    assert not any(line.startswith("–") and "lost" in line for line in lines)
+    assert line_with(lines, "CRITICAL", "device lost")
+
+
 def test_a_long_legend_names_a_few():
     infos = [sample_info(0, uuid=f"GPU-{n}", index=n) for n in range(12)]
     readings = [sample_reading(0, uuid=info.uuid) for info in infos]
@@ -83,6 +89,12 @@ def test_a_host_value_that_is_not_there_has_its_reason():
     text = render(sample_hello(), frame)
     assert "CPU     – of 8 cores" in text
     assert "– CPU: needs a second reading" in text
+
+
+def test_a_host_without_swap_says_so():
+    frame = sample_frame()
+    frame.host.swap_total_bytes = frame.host.swap_used_bytes = 0
+    assert "Memory  212/1511 GiB · no swap\n" in render(sample_hello(), frame)
 
 
 def test_health_in_words_worst_first():

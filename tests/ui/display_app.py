@@ -190,7 +190,8 @@ class DisplayApp(DiffDisplay[None], App[None]):
     def action_suspend_a_while(self) -> None:
         """Give the terminal away, with updates going on."""
         with self.suspend():
-            print("suspended", flush=True)
+            paused = self.frames is not None and self.frames.is_paused
+            print("suspended", "paused" if paused else "drawing", flush=True)
             sys.stdin.readline()
 
     def action_break(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import signal
 import sys
 import time
@@ -323,7 +324,7 @@ def test_any_answer_is_one(setting: int) -> None:
 class Writer:
     """A frame writer whose terminal is a list."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pacer: Pacer | None = None) -> None:
         self.written: list[str] = []
         self.queued = 0
         self.errors: list[Exception] = []
@@ -332,7 +333,7 @@ class Writer:
             backlog=lambda: self.queued,
             loop=loop,
             looks=Looks(ColorSystem.TRUECOLOR),
-            pacer=Pacer(),
+            pacer=pacer or Pacer(),
             on_error=self.errors.append,
         )
 
@@ -393,6 +394,54 @@ def test_nothing_is_written_while_the_terminal_is_given_away() -> None:
         assert "two" in writer.written[1]
 
     with_writer(test)
+
+
+def test_what_was_in_flight_when_the_terminal_was_given_away_is_not_waited_for() -> None:
+    def test(writer: Writer) -> None:
+        writer.frames.resume()
+        writer.show("one")
+        writer.frames.answered(supports_sync=True)
+        writer.show("two")
+        writer.frames.pause()
+        writer.frames.resume()
+        assert "two" in writer.written[2]
+
+    with_writer(test)
+
+
+def test_a_silent_terminal_is_drawn_to_as_soon_as_the_budget_allows() -> None:
+    class QuickPacer(Pacer):
+        ANSWER_DEADLINE_S = 0.05
+        FIRST_BURST_BYTES = 1
+
+    async def main() -> None:
+        writer = Writer(asyncio.get_running_loop(), QuickPacer(1000))
+        writer.frames.resume()
+        for text in ("one", "two", "three"):
+            writer.show(text)
+        assert len(writer.written) == 2
+        await asyncio.sleep(0.3)
+        assert "hree" in writer.written[2]
+
+    asyncio.run(main())
+
+
+def test_a_lost_answer_is_asked_for_without_a_new_update() -> None:
+    class QuickPacer(Pacer):
+        PROBE_S = 0.05
+
+    async def main() -> None:
+        writer = Writer(asyncio.get_running_loop(), QuickPacer())
+        writer.frames.resume()
+        writer.show("one")
+        writer.frames.answered(supports_sync=True)
+        for text in ("two", "three"):
+            writer.show(text)
+        assert len(writer.written) == 2
+        await asyncio.sleep(0.12)
+        assert writer.written[2:] == [display.QUERY]
+
+    asyncio.run(main())
 
 
 def test_an_unchanged_update_writes_nothing() -> None:
@@ -545,12 +594,15 @@ def test_an_unchanged_frame_writes_nothing_and_one_cell_next_to_nothing() -> Non
 
 def test_a_garbled_screen_is_redrawn_on_demand() -> None:
     with run_app() as terminal:
-        before = appearance(terminal.cells())
-        terminal._screen.erase_in_display(2)
-        terminal.type("r")
-        terminal.wait_for("keys 1$")
+        terminal.type("n")
+        terminal.wait_for("step 1 keys 1$")
         terminal.wait_quiet()
-        assert appearance(terminal.cells())[1:] == before[1:]
+        before = appearance(terminal.cells())
+        with terminal._changed:
+            terminal._screen.erase_in_display(2)
+        terminal.type("r")
+        terminal.wait_for("keys 2$")
+        terminal.wait_for(lambda t: appearance(t.cells())[1:] == before[1:])
 
 
 def test_the_cursor_is_where_the_typing_goes() -> None:
@@ -574,7 +626,7 @@ def test_suspending_gives_the_terminal_away_and_takes_it_back() -> None:
         terminal.wait_for(r"step \d\d")
         terminal.type("z")
         terminal.wait_for(lambda t: 1049 not in t.modes)
-        terminal.wait_for("suspended")
+        terminal.wait_for("suspended paused")
         terminal.wait_quiet(0.5)
         terminal.type("\r")
         terminal.type("\n")
@@ -671,6 +723,8 @@ def test_quitting_is_not_held_by_a_stalled_terminal(tmp_path: Path, plain: bool)
         assert time.monotonic() - start < 0.8
         terminal.resume()
         terminal.wait_for("bye at step")
+        terminal.wait_quiet()
+        assert re.search(rb"bye at step \d+\r+\n\Z", terminal.raw), "nothing came after"
         assert terminal.is_restored()
         assert json.loads(report.read_text())["rss_kib"] < 120_000
 
@@ -696,7 +750,9 @@ def test_leaving_does_not_leave_answers_for_the_shell() -> None:
     with Terminal(shell, env={"PYTHONPATH": ROOT}, answer_delay_s=0.1) as terminal:
         terminal.wait_for("step 0 keys 0$")
         terminal.wait_quiet(0.4)
-        terminal.type("n", "q")
+        terminal.type("n")
+        terminal.wait_for("step 1 keys 1$")
+        terminal.type("q")
         terminal.wait_for("back")
         terminal.wait_quiet(0.4)
         assert "2026" not in terminal.text()

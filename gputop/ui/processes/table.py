@@ -277,12 +277,9 @@ class ProcessTable(LineWidget, can_focus=True):
         self.model.forget_lost()
         self._lost_at = None
 
-    def on_focus(self) -> None:
-        """The cursor is bright where keys go."""
-        self.repaint()
-
-    def on_blur(self) -> None:
-        """And dark where they do not."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """The cursor is bright where keys go. (An `on_focus` would come before the change.)"""
+        super().watch_has_focus(has_focus)
         self.repaint()
 
     def on_resize(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -19,6 +20,9 @@ from gputop.ui.widgets.page import Page
 
 ALL_KEYS: tuple[Key, ...] = (*APP_KEYS, *DEVICE_KEYS, *OVERVIEW_KEYS, *TABLE_KEYS)
 """In the order of the help."""
+
+HANGING = 17
+"""Cells before the explanations."""
 
 SEVERITY_HELP = {
     "critical": "lost device, uncorrectable memory error, hardware slowdown: act now",
@@ -39,34 +43,36 @@ class HelpPage(Page):
             sections.setdefault(key.section, []).append(key)
         for section, keys in sections.items():
             rows += self._section(width, section)
-            rows += [self._pair(width, key.shown, key.help) for key in keys]
+            rows += [row for key in keys for row in self._pair(width, key.shown, key.help)]
         rows += self._section(width, "Warnings")
         for severity in SEVERITIES:
             mark = f"{self.gputop.glyphs.severity(severity)} {severity}"
-            rows.append(self._pair(width, mark, SEVERITY_HELP[severity], severity))
+            rows += self._pair(width, mark, SEVERITY_HELP[severity], severity)
         rows += self._section(width, "Why clocks are low")
         for reason in HARMFUL:
-            rows.append(self._pair(width, reason.word, f"{reason.label}: {reason.meaning}"))
+            rows += self._pair(width, reason.word, f"{reason.label}: {reason.meaning}")
         rows += self._section(width, "Devices")
-        rows.append(self._pair(width, "0*", "CUDA_VISIBLE_DEVICES gave you this device."))
+        rows += self._pair(width, "0*", "CUDA_VISIBLE_DEVICES gave you this device.")
         rows += self._section(width, "Charts")
         for metric in CHARTS:
-            rows.append(self._pair(width, metric.short, metric.help))
-        rows.append(
-            self._pair(
-                width,
-                "column",
-                "A span of time aligned to the clock; utilisation "
-                "is its mean, the rest its peak. A blank is time without reading.",
-            )
+            rows += self._pair(width, metric.short, metric.help)
+        return rows + self._pair(
+            width,
+            "column",
+            "A span of time aligned to the clock; utilisation "
+            "is its mean, the rest its peak. A blank is time without reading.",
         )
-        return rows
 
     def _section(self, width: int, title: str) -> list[Strip]:
         return [self._row(width, [("", "text")]), self._row(width, [(f" {title}", "accent")])]
 
-    def _pair(self, width: int, left: str, right: str, role: str = "strong") -> Strip:
-        return self._row(width, [(f"   {left:<13} ", role), (right, "text")])
+    def _pair(self, width: int, left: str, right: str, role: str = "strong") -> list[Strip]:
+        lines = wrap(right, max(width - HANGING - 1, 20))
+        words = [left, *[""] * (len(lines) - 1)]
+        return [
+            self._row(width, [(f"   {word:<{HANGING - 4}} ", role), (line, "text")])
+            for word, line in zip(words, lines, strict=True)
+        ]
 
     def _row(self, width: int, pieces: list[tuple[str, str]]) -> Strip:
         palette = self.palette

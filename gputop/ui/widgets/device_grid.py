@@ -160,12 +160,9 @@ class DeviceGrid(LineWidget, can_focus=True):
         self._cursor = devices[min(max(at, 0), len(devices) - 1)].info.uuid
         self.repaint()
 
-    def on_focus(self) -> None:
+    def watch_has_focus(self, has_focus: bool) -> None:
         """The cursor shows while the devices have the focus."""
-        self.repaint()
-
-    def on_blur(self) -> None:
-        """The cursor hides."""
+        super().watch_has_focus(has_focus)
         self.repaint()
 
     def on_click(self, event: events.Click) -> None:

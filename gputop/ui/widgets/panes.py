@@ -249,7 +249,8 @@ def _people(device: DeviceView) -> str:
     if not device.processes:
         return ""
     users = text.clean(", ".join(device.users[:3])) + (", …" if len(device.users) > 3 else "")
-    return f"{users} ({device.processes})" if users else f"{device.processes} processes"
+    count = device.processes
+    return f"{users} ({count})" if users else f"{count} process{'es' * (count != 1)}"
 
 
 def alert_text(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
