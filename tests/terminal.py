@@ -351,10 +351,13 @@ class Terminal:
         self._closed = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        for pid in self.descendants():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        # More than once: one that is just replacing itself (exec) has no environment.
+        for _ in range(3):
+            for pid in self.descendants():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.001)
         self._wake()
         self._reader.join()
         if self._master >= 0:

@@ -102,14 +102,18 @@ def test_an_unmet_wait_shows_the_screen() -> None:
 
 
 def test_close_kills_what_went_to_a_session_of_its_own() -> None:
-    terminal = Terminal([*SHELL, "setsid sleep 1000 & echo ready; wait"])
+    terminal = Terminal([*SHELL, "setsid sh -c 'echo ready; exec sleep 1000' & wait"])
     with terminal:
         terminal.wait_for("ready")
-        assert len(terminal.descendants()) == 2
+        await_descendants(terminal, 2)
         terminal.signal(signal.SIGKILL)
         assert terminal.exit_code() == -signal.SIGKILL
-        assert len(terminal.descendants()) == 1
+        await_descendants(terminal, 1)
+    await_descendants(terminal, 0)
+
+
+def await_descendants(terminal: Terminal, count: int) -> None:
     deadline = time.monotonic() + 5
-    while terminal.descendants() and time.monotonic() < deadline:
+    while len(terminal.descendants()) != count:
+        assert time.monotonic() < deadline, terminal.descendants()
         time.sleep(0.01)
-    assert terminal.descendants() == []

@@ -14,8 +14,7 @@ from gputop.collect.loop import Collector, Ending, Options
 from gputop.collect.writer import Wake, Writer
 from gputop.commands.base import add_machine_arguments, machine_from
 from gputop.errors import GputopError, NoDriver, UsageError
-from gputop.model.frame import DriverInfo
-from gputop.sources.base import EXIT_START_AFRESH
+from gputop.sources.base import EXIT_START_AFRESH, no_driver
 
 HELP = "print every reading as a line of JSON, until the pipe closes"
 
@@ -148,14 +147,6 @@ def _claim_stdout() -> int:
     except OSError:  # stderr is closed
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return out
-
-
-def no_driver(driver: DriverInfo) -> str:
-    """What to tell a user without a device: what happened, and what to do."""
-    if driver.status == "ok":
-        return "The NVIDIA driver works, but there is no device behind it."
-    said = " ".join(part for part in (driver.message, driver.remedy) if part)
-    return said or f"The NVIDIA driver is not there (status: {driver.status})."
 
 
 def _count(text: str) -> int:

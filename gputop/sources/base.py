@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from gputop.model.commands import Command
-from gputop.model.frame import AnyRecord
+from gputop.model.frame import AnyRecord, DriverInfo
 
 EXIT_START_AFRESH = 75
 """How a collector with `--control` ends when the driver was replaced under it: a new process will
@@ -30,6 +30,14 @@ class SourceStatus:
     """How often it was started again since it last worked for a minute."""
     stderr: str = ""
     """The last line the collector wrote to stderr."""
+
+
+def no_driver(driver: DriverInfo) -> str:
+    """What to tell a user without a device: what happened, and what to do."""
+    if driver.status == "ok":
+        return "The NVIDIA driver works, but there is no device behind it."
+    said = " ".join(part for part in (driver.message, driver.remedy) if part)
+    return said or f"The NVIDIA driver cannot be used (status: {driver.status})."
 
 
 OnRecord = Callable[[AnyRecord], None]

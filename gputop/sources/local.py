@@ -53,7 +53,6 @@ class LocalSource:
         self._deadlines = Deadlines.from_environment()
         self._process: CollectorProcess | None = None
         self._spawned: CollectorProcess | None = None
-        self._heard_at = 0.0
         self._attempts = 0
         self._stopping = False
         self._wake_read, self._wake_write = os.pipe()
@@ -98,7 +97,6 @@ class LocalSource:
         """
         if isinstance(command, SetInterval):
             self._interval = command.seconds
-            self._heard_at = time.monotonic()
             self._wake()
         if self._process is not None:
             self._process.tell(encode_command(command))
@@ -145,10 +143,10 @@ class LocalSource:
         poll = select.poll()
         for fd in (process.out, process.errors, self._wake_read):
             poll.register(fd, select.POLLIN)
-        self._heard_at = time.monotonic()
+        heard_at = time.monotonic()
         try:
             while True:
-                deadline = self._heard_at + self._patience(first_at is None)
+                deadline = heard_at + self._patience(first_at is None)
                 ready = {fd for fd, _ in poll.poll(_milliseconds(deadline - time.monotonic()))}
                 if self._stopping:
                     return ""
@@ -162,17 +160,17 @@ class LocalSource:
                         self._complain(lines)
                         return ""
                     if records := lines.feed(part):
-                        self._heard_at = time.monotonic()
-                        first_at = first_at or self._heard_at
+                        heard_at = time.monotonic()
+                        first_at = first_at or heard_at
                         self._deliver(records)
                     self._complain(lines)
                     if lines.broken_in_a_row >= MOST_BROKEN_LINES:
                         return f"The collector wrote what cannot be read: {lines.last_problem}"
                 elif not ready and (late := time.monotonic() - deadline) >= 0:
                     if late > self._deadlines.stopped_s:
-                        self._heard_at = time.monotonic()  # it was us who stood still
+                        heard_at = time.monotonic()  # it was us who stood still
                         continue
-                    silence = time.monotonic() - self._heard_at
+                    silence = time.monotonic() - heard_at
                     self._report("silent", f"The collector has said nothing for {silence:.0f} s.")
                     return f"The collector said nothing for {silence:.0f} s"
         finally:
@@ -180,7 +178,9 @@ class LocalSource:
                 self._attempts = 0
 
     def _patience(self, starting: bool) -> float:
-        """How long silence may last, in seconds."""
+        """How long silence may last, in seconds. A collector that was told another interval keeps
+        to the old one until its next frame.
+        """
         interval = max(self._interval, self._sent_interval)
         most = self._deadlines.silence_s + 3 * interval
         return most + self._deadlines.start_s if starting else most

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 
 from gputop.errors import EXIT_USAGE, CollectorFailed, NoDriver, UsageError
-from gputop.model.frame import AnyRecord, DeviceReading, DriverInfo, Frame, Hello
+from gputop.model.frame import AnyRecord, DeviceReading, Frame, Hello
+from gputop.sources.base import no_driver
 from gputop.sources.deadlines import Deadlines
 from gputop.sources.lines import RecordLines
 from gputop.sources.process import READ_BYTES, CollectorProcess, collector_command
 
 SHORTEST_WINDOW_S = 0.1
-NO_DEVICE = "The NVIDIA driver works, but there is no device behind it."
 
 
 def read_once(
@@ -61,8 +61,8 @@ class _Reading:
 
     @property
     def is_waiting_for_devices(self) -> bool:
-        """True once the driver is open: what is missing then are answers of devices."""
-        return self._frame is not None and self._open_since is not None
+        """True once there is a frame with devices: what is missing then are answers of theirs."""
+        return self._frame is not None
 
     def take(self, record: AnyRecord) -> None:
         """Look at the next record.
@@ -74,7 +74,7 @@ class _Reading:
             self._hello = record
             _judge(record)
         elif isinstance(record, Frame) and self._hello and self._hello.driver.status == "ok":
-            self._take_frame(record)
+            self._take_frame(self._hello, record)
 
     def result(self) -> tuple[Hello, Frame]:
         """The last hello and frame, with devices that never answered marked as such."""
@@ -85,12 +85,12 @@ class _Reading:
                 _give_up(reading, self._frame.boottime_s - (self._open_since or 0.0))
         return self._hello, self._frame
 
-    def _take_frame(self, frame: Frame) -> None:
+    def _take_frame(self, hello: Hello, frame: Frame) -> None:
         now = frame.boottime_s
         self._open_since = now if self._open_since is None else self._open_since
         if not frame.devices:  # they appear one by one; without any there is nothing to return
             if now - self._open_since >= self._answer_s:
-                raise NoDriver(NO_DEVICE)
+                raise NoDriver(no_driver(hello.driver))
             return
         self._frame = frame
         waiting = sum(reading.status == "pending" for reading in frame.devices)
@@ -131,14 +131,9 @@ def _follow(process: CollectorProcess, reading: _Reading, timeout_s: float) -> N
 def _judge(hello: Hello) -> None:
     driver = hello.driver
     if driver.status in ("absent", "failed"):
-        raise NoDriver(_sentence(driver))
+        raise NoDriver(no_driver(driver))
     if driver.status in ("stuck", "released"):
-        raise CollectorFailed(_sentence(driver))
-
-
-def _sentence(driver: DriverInfo) -> str:
-    said = " ".join(part for part in (driver.message, driver.remedy) if part)
-    return said or f"The NVIDIA driver cannot be used (status: {driver.status})."
+        raise CollectorFailed(no_driver(driver))
 
 
 def _give_up(reading: DeviceReading, seconds: float) -> None:

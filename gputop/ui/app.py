@@ -175,7 +175,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         if status is not None and status.state not in {"live", "starting"} and status.message:
             return status.message
         driver = self.store.driver
-        if driver.status in {"released", "failed", "stuck"} and self.store.devices:
+        if driver.status in {"released", "absent", "failed", "stuck"} and self.store.devices:
             return f"{driver.message} {driver.remedy}".strip()
         return self._unknown_devices if driver.status == "ok" else ""
 

@@ -109,6 +109,12 @@ class Pacer:
             return int(self._frame_bytes)
         return max(self.MIN_FRAME_BYTES, int(self._rate * self.FRAME_S))
 
+    def answer_expected_in(self, now: float) -> float:
+        """Seconds within which an answer should come; 0 where none will, or it is overdue."""
+        if not self.owed or self.last_answer_s is None:
+            return 0.0
+        return max(0.0, self._asked_at + 1.5 * self.last_answer_s + 0.05 - now)
+
     def forget_flight(self) -> None:
         """Expect no more answers, as after the terminal was given to somebody else."""
         self.owed = 0
@@ -138,9 +144,9 @@ class Pacer:
     def look_again_in(self, now: float) -> float:
         """Seconds until `may_write` or `should_probe` can change without an answer."""
         if not self.answers:
-            if self._refilled_at is None:
-                return 0.0
-            wait = max(0.0, self._refilled_at - now) + max(0.0, 1 - self._tokens) / self._rate
+            if self._refilled_at is None or self._tokens > 0:
+                return 0.01
+            wait = max(0.0, self._refilled_at - now) + (1 - self._tokens) / self._rate
         elif self._settled_at is not None:
             wait = self._settled_at - now
         else:
@@ -446,6 +452,8 @@ class DisplayDriver(LinuxDriver):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self.answers_seen = 0
         """Counts answers as they are read, ahead of the event loop."""
+        self.answers_handled = 0
+        """Counts those that the event loop has dealt with."""
         # Apple's terminal prints part of the query; Textual makes the same exception.
         can_ask = self.input_tty and os.environ.get("TERM_PROGRAM") != "Apple_Terminal"
         self.frames = FrameWriter(
@@ -489,6 +497,7 @@ class DisplayDriver(LinuxDriver):
         """Ask nothing: the first frame does."""
 
     def _on_answer(self, setting: int) -> None:
+        self.answers_handled += 1
         supports_sync = setting in (1, 2, 3)
         self._app._sync_available = supports_sync
         self.frames.answered(supports_sync=supports_sync)
@@ -596,7 +605,10 @@ def _look_of_a_strip() -> object:
 
 
 LEAVE_LIMIT_S = 0.2
-"""How long leaving may take at most, however stuck the terminal is."""
+"""How long giving the terminal back may take at most, however stuck it is."""
+
+LINGER_LIMIT_S = 1.0
+"""How long an answer under way may be waited for, once the terminal was given back."""
 
 
 def leave_at_once(
@@ -606,7 +618,7 @@ def leave_at_once(
     first: Iterable[Callable[[], object]] = (),
     farewell: str = "",
 ) -> None:
-    """Give the terminal back and end the process, waiting for nothing.
+    """Give the terminal back and end the process, however stuck the terminal is.
 
     What is queued for the terminal is dropped. Call it from the main thread.
 
@@ -651,36 +663,43 @@ def leave_on_signals(
 
 
 def _restore_terminal(driver: LinuxDriver, farewell: str) -> None:
-    """Undo what the driver did to the terminal, within `LEAVE_LIMIT_S`."""
+    """Undo what the driver did to the terminal."""
     deadline = time.monotonic() + LEAVE_LIMIT_S
     # Were we in the background, touching the terminal would stop us.
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    owed = _stop_drawing(driver)
+    _stop_drawing(driver)
     if driver._writer_thread is not None and driver._writer_thread.is_alive():
         _write_past(driver._writer_thread, _restore_sequence(driver) + farewell, deadline)
-    if isinstance(driver, DisplayDriver) and owed:
-        # An answer that comes after we left would be typed into the user's shell.
-        seen = driver.answers_seen
-        while driver.answers_seen - seen < owed and time.monotonic() < deadline:
-            time.sleep(0.002)
+    if isinstance(driver, DisplayDriver):
+        _await_answers(driver)
     with contextlib.suppress(termios.error, OSError):
         if driver.attrs_before is not None:
             termios.tcsetattr(driver.fileno, termios.TCSANOW, driver.attrs_before)
         termios.tcflush(driver.fileno, termios.TCIFLUSH)
 
 
-def _stop_drawing(driver: LinuxDriver) -> int:
-    """Let nothing more be written; returns how many answers are still to come."""
-    owed = 0
+def _stop_drawing(driver: LinuxDriver) -> None:
+    """Let nothing more be written."""
     if isinstance(driver, DisplayDriver):
         driver.frames.pause()
-        pacer = driver.frames.pacer
-        owed = pacer.owed if pacer.answers else 0
     if driver._writer_thread is not None:
         with contextlib.suppress(Empty):
             while True:
                 driver._writer_thread._queue.get_nowait()
-    return owed
+
+
+def _await_answers(driver: DisplayDriver) -> None:
+    """Wait for an answer that is under way, as long as such take on this link.
+
+    One that came after we left would be typed into the user's shell. Nothing is waited
+    for where the link hangs.
+    """
+    pacer = driver.frames.pacer
+    now = time.monotonic()
+    deadline = now + min(LINGER_LIMIT_S, pacer.answer_expected_in(now))
+    seen = driver.answers_handled
+    while driver.answers_seen - seen < pacer.owed and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def _restore_sequence(driver: LinuxDriver) -> str:

@@ -123,6 +123,15 @@ def test_a_core_that_goes_offline_disappears() -> None:
     assert load.cores == [0.0]
 
 
+def test_a_core_that_was_away_has_no_past() -> None:
+    load = CpuLoad()
+    load.add(ticks((100, 100), (100, 100)))
+    load.add(ticks((200, 200), (200, 100)))
+    load.add(ticks((300, 300)))
+    load.add(ticks((400, 400), (900, 100)))
+    assert load.cores == [0.0]
+
+
 def test_a_span_too_short_to_say_anything_is_left_to_grow() -> None:
     load = CpuLoad()
     load.add(ticks((100, 100)))

@@ -44,7 +44,7 @@ def test_the_same_xid_again_is_another_event(tmp_path: Path) -> None:
         assert sorted(event.code or 0 for event in gather(probe, 2)) == [31, 999]
 
 
-def test_events_that_are_no_xids(tmp_path: Path) -> None:
+def test_events_of_other_kinds_are_not_asked_for(tmp_path: Path) -> None:
     with machine(tmp_path) as (scenario, probe):
         probe.ready()
         scenario.set("device.0.xid.0", "1 seq=1 type=4")

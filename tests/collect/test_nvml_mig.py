@@ -65,9 +65,10 @@ def test_the_layout_changes(tmp_path: Path) -> None:
 
 def test_an_instance_whose_handle_went_is_dropped_at_once(tmp_path: Path) -> None:
     with machine(tmp_path, mig_instances(0)) as (scenario, probe):
-        probe.ready(4)
+        before = probe.ready(4)
         scenario.remove("device.0.mig.3")
         seen = probe.until(lambda told: instances(told) == [0, 1])
+        assert seen.reading().read_at.slow == before.reading().read_at.slow
         assert seen.reading(1).memory_used_bytes == 1 << 30
 
 

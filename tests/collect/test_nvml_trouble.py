@@ -42,6 +42,10 @@ def test_a_call_that_hangs(tmp_path: Path) -> None:
     assert told.reading(1).temperature_c is not None
 
 
+def searches(scenario: Scenario) -> int:
+    return sum(call.symbol == "nvmlDeviceGetHandleByUUID" for call in scenario.calls())
+
+
 def calls_on(scenario: Scenario, device: int) -> list[str]:
     return [call.symbol for call in scenario.calls() if call.device == device]
 
@@ -79,7 +83,8 @@ def test_a_device_is_lost(tmp_path: Path, code: int) -> None:
         assert lost.reason("temperature_c") == "lost"
         assert lost.since_s is not None
         assert ("bus" if code == 15 else "reset") in lost.detail
-        later = probe.until(lambda told: told.answers.nvml_calls > 0)
+        tries = searches(scenario)
+        later = probe.until(lambda _: searches(scenario) > tries + 1)
         assert later.reading(1).since_s == lost.since_s
         scenario.remove("device.1.call.*.error")
         told = probe.ready(3)
@@ -135,6 +140,20 @@ def test_a_device_that_cannot_be_opened(tmp_path: Path, code: int, status: str) 
         told = probe.ready(3)
     assert told.statuses == ["ok", "ok", "ok"]
     assert "index:1" not in uuids(told)
+
+
+def test_a_place_that_turns_out_to_be_taken(tmp_path: Path) -> None:
+    """While one device cannot be opened the order changes: each device is listed once."""
+    key = "device.1.call.nvmlDeviceGetHandleByIndex_v2.error"
+    with machine(tmp_path, {"count": 2, key: 11}, scale=FAST) as (scenario, probe):
+        probe.until(lambda told: told.statuses == ["ok", "error"])
+        scenario.update({"order": "1 0", key: 0})
+        told = probe.until(
+            lambda told: told.statuses == ["ok", "ok"] and "index:1" not in uuids(told), slow=True
+        )
+        assert len(set(uuids(told))) == 2
+        told = probe.until(lambda told: uuids(told)[0].endswith("1"), slow=True)
+    assert [info.index for info in told.answers.inventory] == [0, 1]
 
 
 def test_a_device_that_hangs_at_the_start(tmp_path: Path) -> None:

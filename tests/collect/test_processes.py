@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gputop.collect import lookups
 from gputop.collect.backend import Tick
 from gputop.collect.lookups import Lookups
 from gputop.collect.processes import GONE, ProcessTable, user_name
@@ -151,23 +152,37 @@ def test_a_look_up_that_hangs_holds_nobody_up() -> None:
         release.wait(30)
         return f"user{key}"
 
-    lookups = Lookups(look_up)
-    assert [lookups.get(key) for key in (1, 2, 1)] == [None, None, None]
+    users = Lookups(look_up)
+    assert [users.get(key) for key in (1, 2, 1)] == [None, None, None]
     release.set()
     deadline = time.monotonic() + 30
-    while lookups.get(2) is None and time.monotonic() < deadline:
+    while users.get(2) is None and time.monotonic() < deadline:
         pass
-    assert (lookups.get(1), lookups.get(2)) == ("user1", "user2")
+    assert (users.get(1), users.get(2)) == ("user1", "user2")
     assert asked == [1, 2]
+
+
+def test_behind_a_look_up_that_hangs_nobody_waits_even_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    release = threading.Event()
+    looked_up: Lookups[int, bool] = Lookups(lambda key: release.wait(600))
+    looked_up.get(1)
+    monkeypatch.setattr(lookups, "PATIENCE_S", 600.0)
+    asking = threading.Thread(target=looked_up.get, args=(2,), daemon=True)
+    asking.start()
+    asking.join(30)
+    assert not asking.is_alive()
+    release.set()
 
 
 def test_a_forgotten_answer_is_looked_up_again() -> None:
     asked: list[int] = []
-    lookups = Lookups(lambda key: asked.append(key) or key)
+    numbers = Lookups(lambda key: asked.append(key) or key)
     for round_ in range(2):
         deadline = time.monotonic() + 30
-        while lookups.get(7) is None and time.monotonic() < deadline:
+        while numbers.get(7) is None and time.monotonic() < deadline:
             pass
-        lookups.keep([8] if round_ == 0 else [7])
+        numbers.keep([8] if round_ == 0 else [7])
     assert asked == [7, 7]
-    assert lookups.get(7) == 7
+    assert numbers.get(7) == 7

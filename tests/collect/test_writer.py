@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
+import select
 import threading
 from collections.abc import Iterator
 
@@ -28,19 +29,24 @@ class Pipe:
         """Put one frame that the pipe cannot hold, and return when its writing has begun."""
         line = b"x" * (3 * self.size) + b"\n"
         self.writer.put(Kind.FRAME, line)
-        begin = os.read(self.read_end, 1)
+        begin = self._part(1)
         return line[len(begin) :]
+
+    def _part(self, size: int) -> bytes:
+        ready, _, _ = select.select([self.read_end], [], [], PATIENCE_S)
+        assert ready, "nothing is written"
+        return os.read(self.read_end, size)
 
     def read(self, size: int) -> bytes:
         content = b""
         while len(content) < size:
-            content += os.read(self.read_end, size - len(content))
+            content += self._part(size - len(content))
         return content
 
     def read_lines(self, count: int) -> list[bytes]:
         content = b""
         while content.count(b"\n") < count:
-            content += os.read(self.read_end, 65536)
+            content += self._part(65536)
         return content.splitlines()
 
 

@@ -93,15 +93,14 @@ class Gputop(Terminal):
     def device(self, index: int | str) -> str:
         """What the overview shows of a device: its pane, row or cell; empty when it does not."""
         lines = self.lines()
-        heading = re.compile(rf"(?:^|[│╭›─ ])[›─ ]*(?<![\d.]){index}\*?(?: ·)? [A-Z]")
+        pane = re.compile(rf"╭[─›]+ {index}\*? · ")
+        row = re.compile(rf"(?:^|│)[› ] ?{index}\*? \S")
         for y, line in enumerate(lines):
-            for match in heading.finditer(line):
-                if "─" in line or "╭" in line:
-                    if (left := line.rfind("╭", 0, match.end())) >= 0:
-                        return _block(lines, left, y)
-                elif not line.startswith(("│ ", "   GPU")):
-                    end = line.find("│", match.end())
-                    return line[match.start() : end if end > 0 else None].strip("│ ")
+            if match := pane.search(line):
+                return _block(lines, match.start(), y)
+            if match := row.search(line):
+                end = line.find("│", match.end())
+                return line[match.start() : end if end > 0 else None].strip("│ ")
         return ""
 
     def wait_device(self, index: int | str, pattern: str) -> re.Match[str]:

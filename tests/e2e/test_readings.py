@@ -151,4 +151,5 @@ def test_a_geforce_shows_what_it_has_and_says_what_it_has_not(
     terminal = gputop(driver({**geforce(1), "device.0.fan_speed": 44}), size=(120, 60))
     terminal.wait_device(0, "RTX 4090")
     terminal.press("tab", "enter", shows=r"[Ff]an.* 44 %")
-    terminal.press("end", shows=r"Not supported: .*ECC")
+    terminal.press("end", shows=r"Not supported: ")
+    terminal.wait_for(r"\bECC\b")

@@ -102,8 +102,6 @@ class EventWatcher:
             )  # fmt: skip
 
     def _take_event(self, data: Any, uuids: dict[int, str]) -> None:
-        if data.type != XID_CRITICAL_ERROR:
-            return
         self._found.append(
             Event(
                 session="", seq=0, utc_s=utc_now(), boottime_s=boottime(), kind="xid",

@@ -245,7 +245,8 @@ def _bottom(device: DeviceView, pen: Pen, width: int, edge: Style) -> list[Segme
 
 def _people(device: DeviceView) -> str:
     if device.instances:
-        return f"{len(device.instances)} MIG instances"
+        count = len(device.instances)
+        return f"{count} MIG instance{'s' * (count != 1)}"
     if not device.processes:
         return ""
     users = text.clean(", ".join(device.users[:3])) + (", …" if len(device.users) > 3 else "")

@@ -1,0 +1,215 @@
+"""What happens to the program's own processes: killed, stopped, mute, mad, or left alone.
+
+The collector is broken by a `sitecustomize.py` that only it obeys; everything else is the real
+program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Driver, moving
+from tests.e2e.program import CHECKOUT, Gputop, Start, wait_ended
+from tests.e2e.test_driver_faults import SHORT, SIZE, at, wait_flat
+
+SABOTAGE = """
+import os, sys, time
+ill = os.path.join(os.path.dirname(__file__), "ill")
+if "--control" in sys.orig_argv and os.path.exists(ill):
+    with open(ill + ".starts", "a") as file:
+        file.write(f"{time.monotonic()}\\n")
+    exec(open(ill).read())
+"""
+
+
+@dataclass(frozen=True)
+class Illness:
+    """A collector that does not do its work."""
+
+    name: str
+    code: str
+    """What it runs in the place of its work."""
+    says: str
+    """What the screen says of it."""
+
+
+ILLNESSES = (
+    Illness("garbage", "while True: print('\\x1b[2Jgarbage', flush=True); time.sleep(0.01)",
+            "The collector wrote what cannot be read"),
+    Illness("binary garbage",
+            "while True: os.write(1, os.urandom(4096) + b'\\n'); time.sleep(0.01)",
+            "The collector wrote what cannot be read"),
+    Illness("half a line", "os.write(1, b'{\"type\":\"fra'); time.sleep(1000)",
+            r"The collector said nothing for \d+ s"),
+    Illness("half a line and the end", "os.write(1, b'{\"type\":\"fra'); os._exit(0)",
+            "The collector ended with exit code 0"),
+    Illness("an endless line", "\nwhile True: os.write(1, b'x' * 65536)",
+            "The collector (wrote what cannot be read|said nothing)"),
+    Illness("nothing", "time.sleep(1000)", r"The collector said nothing for \d+ s"),
+    Illness("dying at every start", "print('gputop: no luck.', file=sys.stderr); os._exit(1)",
+            "The collector ended with exit code 1: no luck"),
+    Illness("dying in a traceback", "raise RuntimeError('no luck today')",
+            "The collector ended with exit code 1: .*RuntimeError: no luck today"),
+    Illness("killing itself", "os.kill(os.getpid(), 9)", "The collector was killed by signal 9"),
+    Illness("leaving its output open and going deaf",
+            "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32)); "
+            "time.sleep(1000)", r"The collector said nothing for \d+ s"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("illness", ILLNESSES, ids=lambda illness: illness.name.replace(" ", "-"))
+def test_a_collector_that_is_ill(
+    driver: Driver, gputop: Start, tmp_path: Path, illness: Illness
+) -> None:
+    """It is replaced, ever more slowly, the screen says why, and a well one is picked up."""
+    sick = tmp_path / "sick"
+    sick.mkdir()
+    (sick / "sitecustomize.py").write_text(SABOTAGE)
+    ill = sick / "ill"
+    ill.write_text(illness.code)
+    terminal = gputop(
+        driver(moving(2)), size=SIZE, scale=SHORT, env={"PYTHONPATH": f"{sick}:{CHECKOUT}"}
+    )
+    wait_flat(terminal, f"▲ {illness.says}.*the next attempt is in")
+    pauses = [float(terminal.find(r"attempt is in ([\d.]+) s")[1])]  # type: ignore[index]
+    while len(pauses) < 3:
+        found = terminal.wait_for(
+            lambda t: (m := t.find(r"attempt is in ([\d.]+) s")) and float(m[1]) != pauses[-1] and m
+        )
+        pauses.append(float(found[1]))
+    assert pauses == sorted(pauses), "it backs off"
+    terminal.check_keys_answer()
+    assert len(terminal.collectors) <= 1
+    ill.unlink()
+    terminal.wait_alive(0)
+    terminal.wait_gone("the next attempt")
+    starts = [float(line) for line in (sick / "ill.starts").read_text().split()]
+    between = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    assert all(gap >= pause for gap, pause in zip(between, pauses, strict=False))
+    terminal.check_leaves()
+
+
+def test_a_collector_that_is_ill_does_not_hold_up_leaving(
+    driver: Driver, gputop: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SABOTAGE)
+    (tmp_path / "ill").write_text("os.kill(os.getpid(), 9)")
+    terminal = gputop(driver(moving(1)), env={"PYTHONPATH": f"{tmp_path}:{CHECKOUT}"})
+    wait_flat(terminal, "killed by signal 9")
+    terminal.check_leaves()
+
+
+def test_the_collector_is_killed(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(2)), size=SIZE, scale=SHORT)
+    terminal.wait_alive(0, 1)
+    (first,) = terminal.collectors
+    os.kill(first, signal.SIGKILL)
+    wait_flat(terminal, "▲ The collector was killed by signal 9; the next attempt is in")
+    terminal.wait_gone("killed by signal 9")
+    terminal.wait_alive(0)
+    (second,) = terminal.collectors
+    assert second != first
+    terminal.check_leaves()
+
+
+def test_the_collector_is_stopped(driver: Driver, gputop: Start) -> None:
+    """A stopped collector says nothing: the readings grow old on screen, then it is replaced."""
+    terminal = gputop(driver(moving(2)), size=SIZE, scale=1)
+    terminal.wait_alive(0, 1)
+    (first,) = terminal.collectors
+    os.kill(first, signal.SIGSTOP)
+    terminal.wait_for(r"\d+ s old")
+    terminal.check_keys_answer()
+    terminal.wait_gone(r"\d+ s old")
+    terminal.wait_alive(0)
+    wait_ended([first])
+    assert terminal.collectors != [first]
+    terminal.check_leaves()
+
+
+def test_an_interval_survives_the_collector(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(1)), size=SIZE, scale=SHORT)
+    terminal.press("-", shows=r"\A.* every 0.5 s")
+    os.kill(terminal.collectors[0], signal.SIGKILL)
+    wait_flat(terminal, "killed by signal 9")
+    terminal.wait_gone("killed by signal 9")
+    terminal.wait_alive(0)
+    assert terminal.find(r"\A.* every 0.5 s")
+
+
+# -- the ends of the program -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("hanging", [False, True], ids=["well", "while-a-call-hangs"])
+def test_a_signal_ends_it_and_restores_the_terminal(
+    driver: Driver, gputop: Start, number: signal.Signals, hanging: bool
+) -> None:
+    scenario = driver(moving(2))
+    terminal = gputop(scenario, size=SIZE, scale=SHORT)
+    terminal.wait_alive(1, 1)
+    if hanging:
+        scenario.update(at("nvmlDeviceGetTemperature*", hang="forever"))
+        terminal.wait_device(0, "no answer for")
+    started = terminal.descendants()
+    terminal.signal(number)
+    assert terminal.exit_code() == 128 + number
+    wait_ended(started)
+    assert terminal.is_restored(), terminal.describe()
+
+
+def ends_with_the_window(terminal: Gputop) -> None:
+    terminal.hang_up()
+
+
+def ends_with_a_kill(terminal: Gputop) -> None:
+    terminal.signal(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("end", [ends_with_the_window, ends_with_a_kill])
+@pytest.mark.parametrize("hanging", [False, True], ids=["well", "while-a-call-hangs"])
+def test_no_process_outlives_it(
+    driver: Driver, gputop: Start, end: Callable[[Gputop], None], hanging: bool
+) -> None:
+    scenario = driver(moving(2))
+    terminal = gputop(scenario, size=SIZE, scale=SHORT)
+    terminal.wait_alive(1, 1)
+    if hanging:
+        scenario.update(at("nvmlDeviceGetTemperature*", hang="forever"))
+        terminal.wait_device(0, "no answer for")
+    started = terminal.descendants()
+    assert len(started) == 2
+    end(terminal)
+    wait_ended(started)
+
+
+def test_it_has_one_collector_and_no_other_child(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(2)))
+    terminal.wait_alive(1, 1)
+    assert sorted(terminal.descendants()) == sorted([terminal.pid, *terminal.collectors])
+    assert len(terminal.collectors) == 1
+
+
+def test_file_descriptors_do_not_leak_over_restarts(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(1)), size=SIZE, scale=SHORT)
+    terminal.wait_alive(0, 1)
+
+    def kill_one() -> int:
+        os.kill(terminal.collectors[0], signal.SIGKILL)
+        wait_flat(terminal, "killed by signal 9")
+        terminal.wait_gone("killed by signal 9")
+        terminal.wait_alive(0, 1)
+        return len(os.listdir(f"/proc/{terminal.pid}/fd"))
+
+    first = kill_one()
+    assert kill_one() == first
+    assert len(json.dumps(terminal.saved_snapshot())) > 1000
+    assert re.search(r"every 0\.25 s", terminal.lines()[0])

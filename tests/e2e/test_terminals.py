@@ -1,0 +1,229 @@
+"""Terminals of every size and kind."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Driver, moving
+from tests.e2e.program import Gputop, Program, Start, environment
+from tests.fake_driver import h100s, many_processes
+
+SMALL = [(1, 1), (2, 1), (10, 3), (59, 15), (60, 14)]
+LARGE = [(60, 15), (61, 15), (80, 24), (400, 120)]
+
+
+@pytest.mark.parametrize("size", SMALL, ids=str)
+def test_a_terminal_too_small_says_what_it_needs(
+    driver: Driver, gputop: Start, size: tuple[int, int]
+) -> None:
+    terminal = gputop(driver(moving(2)), size=size)
+    if size[0] >= 20:
+        terminal.wait_for("gputop needs 60x15")
+        terminal.wait_for(f"this is {size[0]}x{size[1]}")
+    else:
+        terminal.wait_for(lambda t: 1049 in t.modes)
+    terminal.resize(80, 24)
+    terminal.wait_alive(1, 1)
+    terminal.resize(*size)
+    terminal.wait_quiet(0.1)
+    terminal.check_leaves()
+
+
+@pytest.mark.parametrize("size", LARGE, ids=str)
+def test_a_terminal_that_is_large_enough(
+    driver: Driver, gputop: Start, size: tuple[int, int]
+) -> None:
+    terminal = gputop(driver({**moving(4), **many_processes(30)}), size=size)
+    for index in range(4):
+        terminal.wait_device(index, r"H100")
+    terminal.wait_for(r"^ q quit .*\Z")
+    terminal.wait_for(r"^ +0 +100000 ")
+    terminal.wait_alive(3, 1)
+    terminal.check_leaves()
+
+
+def test_two_hundred_resizes(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver({**moving(4), **many_processes(30)}))
+    terminal.wait_alive(0, 1)
+    numbers = random.Random(7)
+    for _ in range(200):
+        terminal.resize(numbers.randint(1, 250), numbers.randint(1, 70))
+    terminal.resize(100, 30)
+    terminal.wait_for(r"^ q quit .*window 5 min *\Z")
+    for index in range(4):
+        terminal.wait_alive(index, 1)
+    terminal.check_keys_answer()
+    terminal.check_leaves()
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A terminal's kind, as the environment tells it."""
+
+    name: str
+    env: Mapping[str, str | None]
+    theme: str
+    """The theme it gets by itself."""
+    ascii: bool = False
+    modes: Mapping[int, int] = field(default_factory=dict)
+
+
+DARK_BACKGROUND = "121212"
+KINDS = (
+    Kind("xterm-256color", {"TERM": "xterm-256color"}, "dark"),
+    Kind("truecolor", {"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "dark"),
+    Kind("tmux", {"TERM": "tmux-256color", "TMUX": "/tmp/tmux-0/default,1,0"}, "dark"),
+    Kind("screen-256color", {"TERM": "screen-256color"}, "dark"),
+    Kind("screen", {"TERM": "screen"}, "terminal"),
+    Kind("xterm", {"TERM": "xterm"}, "terminal"),
+    Kind("linux", {"TERM": "linux"}, "terminal"),
+    Kind("vt100", {"TERM": "vt100"}, "mono"),
+    Kind("an unknown TERM", {"TERM": "no-such-terminal"}, "terminal"),
+    Kind("NO_COLOR", {"NO_COLOR": "1"}, "mono"),
+    Kind("LANG=C", {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+         "dark", ascii=True),
+    Kind("latin-1", {"PYTHONIOENCODING": "latin-1"}, "dark", ascii=True),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name.replace(" ", "-"))
+def test_a_kind_of_terminal(driver: Driver, gputop: Start, kind: Kind) -> None:
+    scenario = driver({**moving(2), "device.0.clocks_event_reasons": 0x40})
+    terminal = gputop(scenario, env=kind.env)
+    terminal.wait_for(r"^ q quit .*\Z")
+    heading = r"^\+- 0 - H100" if kind.ascii else r"^╭─ 0 · H100"
+    terminal.wait_for(heading)
+    terminal.wait_for("X 1" if kind.ascii else "✗ 1")
+    terminal.wait_for(r"^[|│] temp +\d+/")
+    if kind.ascii:
+        assert terminal.text().isascii() or re.fullmatch(r"[\x00-\x7f°]*", terminal.text(), re.S)
+    colours = {cell.fg for row in terminal.cells() for cell in row}
+    colours |= {cell.bg for row in terminal.cells() for cell in row}
+    rgb = {colour for colour in colours if re.fullmatch("[0-9a-f]{6}", colour)}
+    if kind.theme == "mono":
+        assert colours == {"default"}
+    elif kind.theme == "terminal":
+        assert not rgb
+        assert len(colours) > 3
+    else:
+        assert DARK_BACKGROUND in rgb
+    terminal.check_leaves()
+
+
+def test_a_dumb_terminal_is_refused_in_one_sentence(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(1)), env={"TERM": "dumb"}, size=(200, 24))
+    assert terminal.exit_code() == 2
+    assert terminal.find(r"^gputop: This terminal \(TERM=dumb\) cannot be drawn on; use `gputop sn")
+    assert terminal.is_restored()
+
+
+@pytest.mark.parametrize("flags", [("--ascii",), ("--no-color",), ("--ascii", "--no-color")])
+def test_flags_for_poor_terminals(driver: Driver, gputop: Start, flags: tuple[str, ...]) -> None:
+    terminal = gputop(driver(moving(2)), *flags)
+    terminal.wait_for(r"^ q quit .*\Z")
+    terminal.wait_for(r"temp +\d+/")
+    if "--ascii" in flags:
+        terminal.wait_for(r"^\+- 0 - H100")
+        assert re.fullmatch(r"[\x00-\x7f°]*", terminal.text(), re.S), terminal.describe()
+    if "--no-color" in flags:
+        cells = [cell for row in terminal.cells() for cell in row]
+        assert {cell.fg for cell in cells} | {cell.bg for cell in cells} == {"default"}
+
+
+def test_a_terminal_that_answers_nothing(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(2)), answers=False)
+    for index in range(2):
+        terminal.wait_alive(index, 2)
+    terminal.check_keys_answer()
+    terminal.check_leaves()
+
+
+def test_a_terminal_that_answers_late(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(2)), answer_delay_s=0.4)
+    terminal.wait_alive(0)
+    terminal.check_keys_answer()
+    terminal.check_leaves()
+
+
+def test_a_stalled_link_is_left_at_once(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(2)))
+    terminal.wait_alive(0, 1)
+    started = terminal.descendants()
+    terminal.stall()
+    terminal.type("?")
+    terminal.type("q")
+    del started
+    terminal.type("q")
+    assert terminal.exit_code() == 0
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")
+def test_inside_a_real_tmux_with_a_real_resize(driver: Driver, folder: Path, home: Path) -> None:
+    scenario = driver(moving(2))
+    env = environment(home, scenario.env(), 0.5) | {"TMUX": None}
+    socket = str(folder / "tmux")
+    command = f"exec {sys.executable} -m gputop --interval 0.25"
+    terminal = _Tmux(["tmux", "-S", socket, "-f", "/dev/null", "new-session", command], folder, env)
+    with terminal:
+        terminal.wait_alive(1, 1)
+        subprocess.run(["tmux", "-S", socket, "split-window", "-h", "sleep 100"], check=True)
+        terminal.wait_for("gputop needs 60x15|this is ")
+        subprocess.run(["tmux", "-S", socket, "kill-pane", "-t", "1"], check=True)
+        terminal.wait_alive(1, 1)
+        terminal.resize(120, 40)
+        terminal.wait_for(r"window 5 min")
+        terminal.wait_alive(0, 1)
+        terminal.check_keys_answer()
+        terminal.type("q")
+        assert terminal.exit_code() == 0
+
+
+class _Tmux(Gputop):
+    """gputop inside another program."""
+
+    def __init__(self, command: list[str], folder: Path, env: Mapping[str, str | None]) -> None:
+        self.folder = folder
+        super(Gputop, self).__init__(command, env=env, cwd=folder)
+
+
+# -- no terminal -----------------------------------------------------------------------------
+
+NEEDS = "gputop: The screen needs a terminal; in a pipe or a script use `gputop snapshot`"
+
+
+def test_stdout_is_a_pipe(driver: Driver, folder: Path, home: Path) -> None:
+    """As in `gputop | cat`: nothing is written to the pipe, one sentence to the user."""
+    env = environment(home, driver(moving(1)).env(), 1)
+    program = Program((), folder, env)
+    assert program.end() == 2
+    assert program.out == ""
+    assert program.errors.startswith(NEEDS)
+    assert program.errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("redirect", ["< /dev/null", "> out", "2> log", "| cat"])
+def test_a_redirected_start_in_a_shell(
+    driver: Driver, folder: Path, home: Path, redirect: str
+) -> None:
+    env = environment(home, driver(h100s(1)).env(), 1)
+    command = f"{sys.executable} -m gputop {redirect}"
+    if redirect == "| cat":
+        command = f"bash -c 'set -o pipefail; {command}'" if shutil.which("bash") else command
+    terminal = _Tmux(["sh", "-c", f"{command}; echo code $?"], folder, env)
+    with terminal:
+        terminal.wait_for(r"code \d+")
+        if shutil.which("bash") or redirect != "| cat":
+            assert terminal.find("code 2"), terminal.describe()
+        said = (folder / "log").read_text() if redirect == "2> log" else terminal.text()
+        assert "The screen needs a terminal" in said.replace("\n", "")
+        assert 1049 not in terminal.modes
+        assert b"\x1b" not in terminal.raw
