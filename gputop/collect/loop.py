@@ -30,9 +30,8 @@ that its rates stand on a span worth the name.
 MAX_SLEEP_S = 2.0
 """A timer stands still while the machine is suspended, so the clock is looked at this often."""
 FIND_S = 3.0
-"""How long after the driver's opening devices may still appear one by one: without persistence
-mode each takes seconds to wake. Until then, or until all have answered, one that was asked for
-is not declared unknown.
+"""Devices may appear one by one: without persistence mode each takes seconds to wake. So long
+after the last one has, another that was asked for is declared unknown.
 """
 WATCH_S = 2.0
 """How long after start, release or retake news is looked for although none is due."""
@@ -114,8 +113,10 @@ class Collector:
         self._counted = options.counted
         self._parent = os.getppid()
         self._read_slow = False
-        self._ok_since: float | None = None
+        self._inventory: list[str] = []
+        self._inventory_since: float | None = None
         self._found_all = False
+        self._seeking = False
         self._sent = self._progress()
         self._watching_since = 0.0
 
@@ -232,7 +233,7 @@ class Collector:
         answers = self._machine.devices.answers()
         self._look_for_all(answers, answered)
         self._answers = self._selection.apply(answers)
-        if self._found_all and not self._know_selected(answers):
+        if not self._know_selected(answers):
             return
         if self._knows_driver is not None:
             self._knows_driver.driver_is(answers.driver)
@@ -246,23 +247,31 @@ class Collector:
             self._count(max(self._counted, 1))
 
     def _look_for_all(self, answers: Answers, answered: bool) -> None:
-        """Keep `_found_all`: whether every device there is stands in the inventory."""
+        """Keep `_found_all`: whether every device there is stands in the inventory, as far as can
+        be told; and `_inventory_since`, when the last one came or went.
+        """
         if answers.driver.status != "ok":
-            self._ok_since, self._found_all = None, False
+            self._inventory_since, self._found_all = None, False
             return
-        now = self._clock.boottime()
-        self._ok_since = now if self._ok_since is None else self._ok_since
-        if (answered and answers.inventory) or now - self._ok_since >= FIND_S:
+        uuids = [device.uuid for device in answers.inventory]
+        if self._inventory_since is None or uuids != self._inventory:
+            self._inventory, self._inventory_since = uuids, self._clock.boottime()
+        if (answered and uuids) or self._has_settled():
             self._found_all = True
+
+    def _has_settled(self) -> bool:
+        since = self._inventory_since
+        return since is not None and self._clock.boottime() - since >= FIND_S
 
     def _know_selected(self, answers: Answers) -> bool:
         """Look for devices that were asked for and are not there: with a reader that listens an
         event says so, without one it is the end (False).
         """
-        unknown, before = self._selection.unknown(answers.inventory), self._unknown
-        self._unknown = unknown
-        if not unknown or unknown == before:
+        unknown = self._selection.unknown(answers.inventory)
+        self._seeking = not set(unknown) <= set(self._unknown)
+        if not self._seeking or not self._has_settled():
             return True
+        self._seeking, self._unknown = False, unknown
         if not self._options.control:
             self.leave(Ending.UNKNOWN_DEVICES)
             return False
@@ -345,7 +354,7 @@ class Collector:
 
     def _progress(self) -> Progress:
         waiting = any(reading.status == "pending" for reading in self._answers.readings)
-        finding = self.driver.status == "ok" and not self._found_all
+        finding = self.driver.status == "ok" and (self._seeking or not self._found_all)
         return Progress(self.driver.status, waiting or finding)
 
     def _watch(self) -> None:

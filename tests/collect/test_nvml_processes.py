@@ -182,6 +182,7 @@ def test_lists_that_are_denied(tmp_path: Path) -> None:
         told = probe.ready()
     assert told.answers.uses == {}
     assert told.reading().read_at.processes is None, "an empty list and no list are two things"
+    assert told.reading().reason("processes") == "denied"
     assert told.reading().status == "ok"
 
 

@@ -36,6 +36,7 @@ class Board:
         self.info = info
         self.read_s: float | None = None
         self.processes_at: float | None = None
+        self.processes_refusal: str | None = None
         self._groups = dict(NOTHING)
 
     def put(self, group: Group, result: Result, at: float) -> None:
@@ -57,16 +58,17 @@ class Board:
     def clear(self) -> None:
         """Forget every value: nothing of it holds any more."""
         self._groups = dict(NOTHING)
-        self.read_s = self.processes_at = None
+        self.read_s = self.processes_at = self.processes_refusal = None
 
     def reading(self) -> DeviceReading:
         """All groups together, with a status of ok."""
         fast, medium, slow = (self._groups[group] for group in GROUPS)
+        unlisted = {"processes": self.processes_refusal} if self.processes_refusal else {}
         return DeviceReading(
             uuid=self.info.uuid,
             read_at=ReadTimes(fast.read_at, medium.read_at, slow.read_at, self.processes_at),
             read_s=self.read_s,
-            missing={**fast.missing, **medium.missing, **slow.missing},
+            missing={**fast.missing, **medium.missing, **slow.missing, **unlisted},
             **fast.values,
             **medium.values,
             **slow.values,

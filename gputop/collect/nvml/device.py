@@ -193,6 +193,11 @@ class OpenDevice(Part):
 
     # -- processes -------------------------------------------------------------------------
 
+    @property
+    def process_refusal(self) -> str:
+        """Why nobody knows who is on the device, where `processes` answered None."""
+        return self._lists.refusal
+
     def processes(self) -> dict[int, list[DeviceUse]] | None:
         """Who is on the device, by pid; None when the driver does not say."""
         return shielded(self._uses)

@@ -150,12 +150,13 @@ class Panel:
             for board, result in zip(self._boards, results, strict=True):
                 board.put("medium", settle("medium", result), boottime())
 
-    def processes(self, uses: dict[int, list[DeviceUse]] | None) -> None:
-        """Who is on the device, read until now; None when the driver does not say."""
+    def processes(self, uses: dict[int, list[DeviceUse]] | None, refusal: str) -> None:
+        """Who is on the device, read until now; None when the driver does not say, and why."""
         with self._lock:
             self._uses = uses or {}
             for board in (self._board, *self._boards):
                 board.processes_at = None if uses is None else boottime()
+                board.processes_refusal = refusal if uses is None else None
 
     def fail(self, status: DeviceStatus, detail: str, reason: str | None) -> None:
         """The device is lost or broken; the time of that is when it was first seen."""

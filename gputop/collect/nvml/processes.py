@@ -9,7 +9,7 @@ from typing import Any
 
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.library import Library, Meter
-from gputop.collect.nvml.values import Trouble
+from gputop.collect.nvml.values import Trouble, reason_of
 from gputop.model import missing
 from gputop.model.frame import DeviceUse
 
@@ -105,6 +105,8 @@ class ProcessLists:
     def __init__(self, library: Library, meter: Meter) -> None:
         self._lists = [ProcessList(library, meter, kind, name) for kind, name in LISTS]
         self._never: set[tuple[int, Any]] = set()
+        self.refusal = missing.UNSUPPORTED
+        """Why the last list that was refused was refused."""
 
     def read(self, handle: Any, key: object = None) -> list[Row] | None:
         """Every process of a device or MIG instance; None when no list could be had. `key` tells
@@ -118,6 +120,7 @@ class ProcessLists:
             try:
                 rows = processes.read(handle)
             except Refused as e:
+                self.refusal = reason_of(e.code)
                 if e.code in abi.NEVER:
                     self._never.add((number, key))
                 continue

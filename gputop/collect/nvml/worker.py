@@ -212,7 +212,7 @@ class Worker:
         if first or tick.slow or due(tick, self._medium_at, MEDIUM_S):
             self._medium_at = tick.boottime_s
             self._read_medium(device)
-            self.panel.processes(device.processes())
+            self.panel.processes(device.processes(), device.process_refusal)
         self._office.settled(self, tick)
         slow_due = tick.slow or due(tick, self._slow_at, SLOW_S)
         if first or (slow_due and not self._backlog):
