@@ -1,6 +1,6 @@
 """Draws the README's pictures from the demo: run it from the repository's root.
 
-    python -m screenshots.make
+python -m screenshots.make
 """
 
 import asyncio

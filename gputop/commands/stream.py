@@ -90,14 +90,14 @@ class _Stream:
             case Ending.SIGNAL:
                 self._writer.finish_line(LAST_LINE_S)
                 return 128 + self._signal
-        self._writer.drain()
-        match ending:
             case Ending.UNKNOWN_DEVICES:
+                self._writer.finish_line(LAST_LINE_S)
                 raise UsageError(self._unknown_devices())
-            case Ending.RESTART:
-                if self._control:
-                    return EXIT_START_AFRESH
-                self._start_afresh()
+        self._writer.drain()
+        if ending is Ending.RESTART:
+            if self._control:
+                return EXIT_START_AFRESH
+            self._start_afresh()
         if not self._collector.has_devices:
             raise NoDriver(no_driver(self._collector.driver))
         return 0

@@ -133,7 +133,8 @@ class LocalSource:
 
     def _new_process(self) -> CollectorProcess:
         arguments = [*self._arguments, "--interval", repr(self._interval), "--control"]
-        self._report("starting")
+        # What went wrong stands until it works: a notice that comes and goes cannot be read.
+        self._report("starting", self._status.message)
         return CollectorProcess(self._command(arguments), control=True)
 
     def _follow(self, process: CollectorProcess) -> str:

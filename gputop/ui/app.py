@@ -172,7 +172,7 @@ class GputopApp(DiffDisplay[int], App[int]):
     def trouble(self) -> str:
         """One sentence on what keeps readings from coming; empty when they come."""
         status = self.source_status
-        if status is not None and status.state not in {"live", "starting"} and status.message:
+        if status is not None and status.state != "live" and status.message:
             return status.message
         driver = self.store.driver
         if driver.status in {"released", "absent", "failed", "stuck"} and self.store.devices:

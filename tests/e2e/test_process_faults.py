@@ -6,6 +6,7 @@ program.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -56,7 +57,8 @@ ILLNESSES = (
     Illness("nothing", "time.sleep(1000)", r"The collector said nothing for \d+ s"),
     Illness("dying at every start", "print('gputop: no luck.', file=sys.stderr); os._exit(1)",
             "The collector ended with exit code 1: no luck"),
-    Illness("dying in a traceback", "raise RuntimeError('no luck today')",
+    Illness("dying in a traceback", "print('Traceback (most recent call last):\\n  File x\\n"
+            "RuntimeError: no luck today', file=sys.stderr); os._exit(1)",
             "The collector ended with exit code 1: .*RuntimeError: no luck today"),
     Illness("killing itself", "os.kill(os.getpid(), 9)", "The collector was killed by signal 9"),
     Illness("leaving its output open and going deaf",
@@ -92,7 +94,7 @@ def test_a_collector_that_is_ill(
     terminal.wait_alive(0)
     terminal.wait_gone("the next attempt")
     starts = [float(line) for line in (sick / "ill.starts").read_text().split()]
-    between = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    between = [later - earlier for earlier, later in itertools.pairwise(starts)]
     assert all(gap >= pause for gap, pause in zip(between, pauses, strict=False))
     terminal.check_leaves()
 

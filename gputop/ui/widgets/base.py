@@ -79,8 +79,11 @@ class LineWidget(Widget):
         return blank(self.size.width, self.palette)
 
     def on_resize(self) -> None:
-        """Another size is another picture."""
+        """Another size is another picture; so is coming back from being hidden, and then Textual
+        still has the rows of before.
+        """
         self.forget_picture()
+        self.refresh()
 
 
 def blank(width: int, palette: Palette, background: str = "background") -> Strip:
