@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -24,6 +25,7 @@ SCREEN = "gputop.commands.tui"
 """What runs without a subcommand."""
 
 EXIT_INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> NoReturn:
@@ -44,18 +46,20 @@ def run(arguments: list[str]) -> int:
     try:
         code = _dispatch(arguments)
         if sys.stdout is not None:
-            sys.stdout.flush()
+            sys.stdout.flush()  # while there is somebody to tell that it cannot be written
     except GputopError as error:
         _say(str(error))
         return error.exit_code
     except BrokenPipeError:
-        _forget_stdout()
         return 0
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except SystemExit as request:  # argparse has printed help
         return int(request.code or 0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            _say(f"Cannot write the output: {error.strerror}.")
+            return EXIT_FAILED
         return _report(error)
     return code
 
@@ -126,12 +130,6 @@ def _report(error: Exception) -> int:
 def _say(sentence: str) -> None:
     if sys.stderr is not None:
         print(f"gputop: {sentence}", file=sys.stderr)
-
-
-def _forget_stdout() -> None:
-    """Send what Python still holds for the closed pipe to nowhere, or it would complain."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
 
 
 if __name__ == "__main__":

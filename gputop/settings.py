@@ -6,7 +6,6 @@ user's config folder (``$XDG_CONFIG_HOME``, else ``~/.config``), or what ``--con
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -92,6 +91,19 @@ def words(value: object) -> tuple[str, ...]:
     return tuple(str(word) for word in value if str(word))
 
 
+def is_selector(text: str) -> bool:
+    """Whether a word can name a device: an index, a UUID or the beginning of one."""
+    return text.isdecimal() or text.upper().startswith(("GPU-", "MIG-"))
+
+
+def device_selectors(value: object) -> tuple[str, ...]:
+    """A converter for devices: indices, UUIDs or the beginnings of UUIDs."""
+    selectors = words(value)
+    if not all(map(is_selector, selectors)):
+        raise _Wrong('indices such as 0, or beginnings of UUIDs such as "GPU-8932f937"')
+    return selectors
+
+
 def word(value: object) -> str:
     """A converter for text."""
     if not isinstance(value, str):
@@ -119,7 +131,8 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("interval", seconds(0.1, 60), 1.0, "seconds between readings, 0.1 to 60", "S"),
-    Setting("devices", words, (), "devices to show: indices or UUIDs, joined by commas", "LIST"),
+    Setting("devices", device_selectors, (),
+            "devices to show: indices or UUIDs, joined by commas", "LIST"),
     Setting("window", seconds(10, 86400), 300.0, "time the charts show, such as 90s, 5m or 1h",
             "TIME"),
     Setting("theme", choice("auto", "dark", "light", "contrast", "terminal", "mono"), "auto",
@@ -282,6 +295,8 @@ def _line_of(text: str, name: str) -> int:
 
 
 def _unknown(name: str) -> str:
+    import difflib  # only for a mistake
+
     close = difflib.get_close_matches(name, _BY_NAME, n=1)
     hint = f"did you mean {close[0]}?" if close else "accepted are " + ", ".join(_BY_NAME) + "."
     return f"there is no setting {name}; {hint}"

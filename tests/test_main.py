@@ -157,6 +157,16 @@ def test_a_little_output_for_a_reader_that_went_away_is_no_error_either() -> Non
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_said(unbuffered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    code = "add('probe', lambda args: print('x') or 0)\nmain.main()"
+    with open("/dev/full", "wb") as full:
+        done = python(code, "probe", out=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == "gputop: Cannot write the output: No space left on device.\n"
+
+
 def test_a_thread_that_hangs_does_not_hold_the_process() -> None:
     code = """
 import threading

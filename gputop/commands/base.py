@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from gputop.errors import UsageError
+from gputop.settings import is_selector
 
 if TYPE_CHECKING:
     from gputop.collect.backend import Machine
@@ -129,7 +130,7 @@ def device_list(text: str) -> tuple[str, ...]:
         argparse.ArgumentTypeError: one is neither an index nor the beginning of a UUID.
     """
     selectors = tuple(part.strip() for part in text.split(",") if part.strip())
-    wrong = [s for s in selectors if not (s.isdecimal() or s.upper().startswith(("GPU-", "MIG-")))]
+    wrong = [s for s in selectors if not is_selector(s)]
     if wrong or not selectors:
         raise argparse.ArgumentTypeError(
             f"{(wrong or [text])[0]!r} is neither an index such as 0 nor the beginning of a UUID "

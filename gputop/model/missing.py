@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 UNSUPPORTED = "unsupported"
 DENIED = "denied"
 PENDING = "pending"
@@ -34,6 +37,8 @@ _WORDS = {
 def explain(reason: str) -> str:
     """The reason in words for a person."""
     head, _, argument = reason.rstrip(")").partition("(")
+    if head == "error" and hasattr(errno, argument):
+        return os.strerror(getattr(errno, argument)).lower()
     if head == "error":
         return f"the driver answered error {argument}"
     if head == "implausible":

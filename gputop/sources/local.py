@@ -166,7 +166,9 @@ class LocalSource:
                         self._deliver(records)
                     self._complain(lines)
                     if lines.broken_in_a_row >= MOST_BROKEN_LINES:
-                        return f"The collector wrote what cannot be read: {lines.last_problem}"
+                        return (
+                            f"The collector cannot be understood: {lines.last_problem.rstrip('.')}"
+                        )
                 elif not ready and (late := time.monotonic() - deadline) >= 0:
                     if late > self._deadlines.stopped_s:
                         heard_at = time.monotonic()  # it was us who stood still

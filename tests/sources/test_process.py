@@ -64,6 +64,16 @@ def test_modules_in_the_working_folder_are_not_imported(tmp_path: Path) -> None:
     assert "'x' is not a number of frames" in done.stderr
 
 
+def test_it_keeps_no_folder_busy_and_no_key_reaches_it() -> None:
+    process = CollectorProcess(["sleep", "600"], control=False)
+    assert os.readlink(f"/proc/{process.pid}/cwd") == "/"
+    assert os.getsid(process.pid) == os.getpgid(process.pid) == process.pid
+    process.kill()
+    process.wait(60)
+    assert process.exit_code == -9
+    process.close()
+
+
 def test_a_program_that_cannot_be_started_is_said() -> None:
     with pytest.raises(CollectorFailed, match="No such file"):
         CollectorProcess(["/nonexistent/python"], control=True)

@@ -116,9 +116,9 @@ class OverviewScreen(Screen[None]):
         """Draw a view."""
         self.devices.show(view)
         self.table.load(view.processes, view)
+        self.notice.show(self.gputop.trouble, self.size.width)
         self._arrange(view)
         self.header.show(view, self.gputop.behind_s)
-        self.notice.show(self.gputop.trouble)
         self.host.show(view)
         self.footer.show(window_text(self.gputop.window_s))
 
@@ -148,7 +148,7 @@ class OverviewScreen(Screen[None]):
     def show_age(self) -> None:
         """Only the age of the readings changed."""
         self.header.show(self.gputop.view, self.gputop.behind_s)
-        self.notice.show(self.gputop.trouble)
+        self.notice.show(self.gputop.trouble, self.size.width)
 
     def _arrange(self, view: View) -> None:
         """Give host and devices their rows; the table has the rest."""
@@ -156,7 +156,7 @@ class OverviewScreen(Screen[None]):
         wanted = len(view.processes) + 1  # filtering must not move the devices
         panel = width >= PANEL_FROM[0] and height >= PANEL_FROM[1]
         host_rows = PANEL_ROWS if panel else 1
-        extra = int(self.notice.display) + int(self.filter_bar.display)
+        extra = self.notice.rows + int(self.filter_bar.display)
         rows = height - 2 - extra - host_rows
         device_rows = self.devices.plan(width, rows, wanted)
         small = width < SMALLEST[0] or height < SMALLEST[1]
