@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from gputop import text
@@ -50,7 +50,10 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     TITLE = "gputop"
     ENABLE_COMMAND_PALETTE = True
-    BINDINGS: ClassVar[list[BindingType]] = bindings(APP_KEYS)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(APP_KEYS),
+        Binding("ctrl+c", "leave", show=False, priority=True),  # in dialogs and inputs too
+    ]
     CSS = """
     Screen { background: $background; }
     Toast { border: none; padding: 0 1; margin: 0; width: auto; max-width: 70; background: $panel; }

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from inspect import signature
 from io import StringIO
-from queue import Empty
 from types import FrameType
 from typing import Any
 
@@ -683,9 +682,8 @@ def _stop_drawing(driver: LinuxDriver) -> None:
     if isinstance(driver, DisplayDriver):
         driver.frames.pause()
     if driver._writer_thread is not None:
-        with contextlib.suppress(Empty):
-            while True:
-                driver._writer_thread._queue.get_nowait()
+        # Not `get_nowait`: a signal may have come while a write held the queue's lock.
+        driver._writer_thread._queue.queue.clear()
 
 
 def _await_answers(driver: DisplayDriver) -> None:

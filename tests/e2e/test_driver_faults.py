@@ -82,14 +82,6 @@ NO_TEMP = {"temperature_c": "timed_out", "gpu_utilization": "timed_out"}
 LISTS = [f"nvmlDeviceGet{kind}RunningProcesses*" for kind in ("Compute", "Graphics", "MPSCompute")]
 NO_SAMPLES = at("nvmlDeviceGetSamples", error=3)
 IDENTITY = ("HandleByIndex_v2", "HandleByUUID", "UUID", "Name", "Index", "PciInfo_v3")
-UNLISTED = (
-    "while a device is opened for the first time (up to Deadlines.init_s) it is not in the frames, "
-    "so `snapshot` leaves it out and `stream --count` counts frames without it"
-)
-NO_LISTS = (
-    "where no process list can be read, missing['processes'] does not say so, and the screen says "
-    "that no process uses a GPU"
-)
 EVERYTHING_ELSE = {
     **at("nvmlDevice*", error=3),
     **{f"device.0.call.nvmlDeviceGet{name}.error": 0 for name in IDENTITY},
@@ -197,7 +189,7 @@ FAULTS = (
           late=True, scale=SHORT, screen="▲ 1 warning"),
     Fault("it never answers at all", at("nvmlDeviceGet*", hang="forever"),
           r"no answer for .*\n(.*\n)+.*▲ driver does not answer", NO_TEMP, status="timed_out",
-          scale=SHORT, bug=UNLISTED),
+          scale=SHORT),
     Fault("every call takes 50 ms", at("nvmlDeviceGet*", delay_ms=50), r"util +\d", {}, scale=2),
     # -- old drivers
     Fault("an R470 driver", {**of(process__0="pid=100000 memory=1G sm=5")}, r"util +\d", {},
@@ -214,11 +206,11 @@ FAULTS = (
     Fault("500 processes", many_processes(500), r"500 processes", {}, screen="of 500"),
     Fault("process lists fail", {k: v for n in LISTS for k, v in at(n, error=999).items()},
           r"util +\d",
-          {"processes": r"error\(999\)"}, bug=NO_LISTS,
+          {"processes": r"error\(999\)"},
           screen="Process lists are not readable: GPU 0"),
     Fault("process lists denied", {k: v for n in LISTS for k, v in at(n, error=4).items()},
           r"util +\d",
-          {"processes": "denied"}, bug=NO_LISTS, screen="GPU 0: [Nn]o permission"),
+          {"processes": "denied"}, screen="GPU 0: [Nn]o permission"),
     Fault("pids that are none",
           of(process__0="pid=0 memory=1G", process__1="pid=4294967295 memory=1G",
              process__2="pid=100000 memory=2G"), r"1 process ", {}, screen=r" 0 +100000 .*2\.0"),

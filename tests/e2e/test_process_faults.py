@@ -157,7 +157,7 @@ def test_a_signal_ends_it_and_restores_the_terminal(
 ) -> None:
     scenario = driver(moving(2))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
-    terminal.wait_alive(1, 1)
+    terminal.wait_alive(1, 2)
     if hanging:
         scenario.update(at("nvmlDeviceGetTemperature*", hang="forever"))
         terminal.wait_device(0, "no answer for")
@@ -166,6 +166,16 @@ def test_a_signal_ends_it_and_restores_the_terminal(
     assert terminal.exit_code() == 128 + number
     wait_ended(started)
     assert terminal.is_restored(), terminal.describe()
+
+
+def test_a_signal_at_any_moment_ends_it(driver: Driver, gputop: Start) -> None:
+    """The first picture is the longest write, so the moment to be caught in one."""
+    scenario = driver(moving(2))
+    for _ in range(8):
+        terminal = gputop(scenario, size=SIZE)
+        terminal.wait_for("H100")
+        terminal.signal(signal.SIGTERM)
+        assert terminal.exit_code() == 128 + signal.SIGTERM
 
 
 def ends_with_the_window(terminal: Gputop) -> None:

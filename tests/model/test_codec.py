@@ -1,6 +1,7 @@
 """Records as lines: what goes out comes back, and a broken line says which and why."""
 
 import json
+import re
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from tests.samples import sample_frame, sample_hello
 @given(machines())
 def test_a_record_comes_back_as_it_went(machine):
     for record in machine:
-        assume("\\ud800" not in repr(record))
+        assume(not re.search(r"\\ud[89a-f]", repr(record)))
         assert decode(encode(record), 1) == record
 
 

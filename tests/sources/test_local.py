@@ -243,7 +243,7 @@ def test_one_line_that_cannot_be_read_is_said_and_the_rest_goes_on() -> None:
 def test_nothing_but_garbage_is_replaced() -> None:
     with watched(script("while True: put(b'oops\\n'); time.sleep(0.01)")) as w:
         w.start()
-        assert "wrote what cannot be read" in w.next_state("restarting").message
+        assert "cannot be understood" in w.next_state("restarting").message
 
 
 @pytest.mark.usefixtures("quick")

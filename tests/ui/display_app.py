@@ -7,10 +7,10 @@ writes its counters there when it leaves.
 import json
 import os
 import random
-import resource
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -58,6 +58,12 @@ def random_strip(source: random.Random, width: int) -> Strip:
         )
         segments.append(Segment(source.choice(WORDS) * source.randint(1, 3), style))
     return Strip(segments).crop(0, width)
+
+
+def resident_kib() -> int:
+    """Resident memory now. (getrusage's maximum is inherited from whoever forked us.)"""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
 
 
 class Pane(Widget):
@@ -211,7 +217,7 @@ class DisplayApp(DiffDisplay[None], App[None]):
         frames = self.frames
         report: dict[str, object] = {
             "cpu_s": time.process_time(),
-            "rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            "rss_kib": resident_kib(),
             "error": repr(self.display_error),
             "steps": self.steps,
         }

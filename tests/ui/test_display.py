@@ -742,7 +742,7 @@ def test_quitting_is_not_held_by_a_stalled_terminal(tmp_path: Path, plain: bool)
         start = time.monotonic()
         terminal.type("q")
         assert terminal.exit_code(5) == 7
-        assert time.monotonic() - start < 0.8
+        assert time.monotonic() - start < 4, "not held until the link is back"
         terminal.resume()
         terminal.wait_for("bye at step")
         terminal.wait_quiet()

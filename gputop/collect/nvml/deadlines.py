@@ -15,6 +15,8 @@ class Deadlines:
 
     init_s: float = 10.0
     """Opening the library, or a device for the first time; then `stuck` or `timed_out`."""
+    listed_s: float = 1.0
+    """A device that does not say who it is for so long is listed by its index alone."""
     reading_s: float = 3.0
     """A request for a reading; then the device is `timed_out`."""
     release_s: float = 2.0

@@ -200,7 +200,8 @@ class Panel:
                 (status, detail), since = driver, None
             elif self._asked is not None and now - self._asked_at > self._patience():
                 status, since, detail = "timed_out", self._asked_at, DOES_NOT_ANSWER
-            if not self._known and status == "pending":
+            asked_for = now - self._asked_at if self._asked is not None else 0.0
+            if not self._known and status == "pending" and asked_for <= self._deadlines.listed_s:
                 return None
             boards = (self._board, *self._boards)
             infos = [board.info for board in boards]
