@@ -41,8 +41,10 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|[smhd])?\s*", str(value))
+        return _float(value)
+    if not isinstance(value, str):
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|[smhd])?\s*", value)
     if not match:
         return None
     scale = 0.001 if match[2] == "ms" else _WORDS[match[2] or "s"]
@@ -53,15 +55,20 @@ def number(low: float, high: float) -> Callable[[object], float]:
     """A converter for a number in a range."""
 
     def convert(value: object) -> float:
-        try:
-            result = float(value) if not isinstance(value, bool) else float("nan")  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            result = float("nan")
-        if not low <= result <= high:
+        result = None if isinstance(value, bool) else _float(value)
+        if result is None or not low <= result <= high:
             raise _Wrong(f"a number from {low:g} to {high:g}")
         return result
 
     return convert
+
+
+def _float(value: object) -> float | None:
+    """A number, or text that is one; None for anything else, and for what no float can hold."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def choice(*accepted: str) -> Callable[[object], str]:
@@ -86,9 +93,12 @@ def words(value: object) -> tuple[str, ...]:
     """A converter for a list of words, or words joined by commas."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",")]
-    if not isinstance(value, list) or not all(isinstance(w, str | int) for w in value):
-        raise _Wrong('a list of words, such as ["0", "GPU-8f1c"]')
-    return tuple(str(word) for word in value if str(word))
+    try:
+        if isinstance(value, list) and all(isinstance(w, str | int) for w in value):
+            return tuple(str(word) for word in value if str(word))
+    except ValueError:  # a number of more digits than Python writes out
+        pass
+    raise _Wrong('a list of words, such as ["0", "GPU-8f1c"]')
 
 
 def is_selector(text: str) -> bool:
@@ -109,6 +119,14 @@ def word(value: object) -> str:
     if not isinstance(value, str):
         raise _Wrong("text in quotes")
     return value
+
+
+def folder(value: object) -> str:
+    """A converter for a folder; ``~`` is the home folder. Empty stays empty."""
+    path = word(value)
+    if "\0" in path:
+        raise _Wrong('a folder, such as "~/snapshots"')
+    return os.path.expanduser(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +167,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("read-only", switch, False, "send no signals to processes, whatever is typed"),
     Setting("with-args", switch, False, "put command-line arguments into files too"),
     Setting("hide-args", switch, False, "show only the program's name of command lines"),
-    Setting("snapshot-folder", word, "", "where `e` writes; the working folder by default", "DIR"),
+    Setting("snapshot-folder", folder, "", "where `e` writes; the working folder by default",
+            "DIR"),
     Setting("snapshot-format", choice("text", "json", "csv", "openmetrics", "svg"), "json",
             "what `e` writes: text, json, csv, openmetrics or svg", "FORMAT"),
     Setting("thresholds.memory_full", number(0, 1), 0.95,
@@ -257,21 +276,61 @@ def parse(raw: bytes, where: str) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise SettingsError(f"{where}, line {line}: this is not UTF-8 text.") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SettingsError(f"{where}: {error}.") from None
-    values = {}
+    except (ValueError, RecursionError) as error:
+        raise _not_toml(text, where, error) from None
+    values: dict[str, Any] = {}
+    mistakes: list[tuple[int, str]] = []
     for name, value in _flatten(document):
-        line = _line_of(text, name)
         setting = _BY_NAME.get(name)
-        if setting is None:
-            raise SettingsError(f"{where}, line {line}: {_unknown(name)}")
         try:
-            values[name] = setting.convert(value)
+            if setting is None:
+                mistakes.append((_line_of(text, name), _unknown(name)))
+            else:
+                values[name] = setting.convert(value)
         except _Wrong as wrong:
-            raise SettingsError(
-                f"{where}, line {line}: {name} = {value!r:.60} is not accepted; give {wrong}."
-            ) from None
+            said = f"{name} = {_shown(value)} is not accepted; give {wrong}."
+            mistakes.append((_line_of(text, name), said))
+    if mistakes:
+        raise _first_of(mistakes, where)
     return values
+
+
+def _first_of(mistakes: list[tuple[int, str]], where: str) -> SettingsError:
+    """The mistake that stands first in the file, and how many more there are."""
+    line, said = min(mistakes, key=lambda mistake: mistake[0] or LARGEST_FILE)
+    if more := len(mistakes) - 1:
+        said = f"{said[:-1]} (and {more} more {'mistakes' if more > 1 else 'mistake'}){said[-1]}"
+    return SettingsError(f"{where}, line {line}: {said}" if line else f"{where}: {said}")
+
+
+def _not_toml(text: str, where: str, error: ValueError | RecursionError) -> SettingsError:
+    """What is wrong with a text that tomllib refuses, with the line and what stands on it."""
+    from gputop.text import clean  # only for a mistake
+
+    if isinstance(error, RecursionError):
+        return SettingsError(f"{where}: its lists and tables are nested too deeply.")
+    lines = text.rstrip().split("\n")
+    what, _, place = str(error).rpartition(" (at ")
+    if not what:  # of the values only int() is refused by Python itself, for its digits
+        what = "a number has far too many digits"
+        many = re.search(r"\d[\d_]{4000}", text)
+        number_ = text.count("\n", 0, many.start()) + 1 if many else 1
+    else:
+        found = re.match(r"line (\d+)", place)
+        number_ = min(int(found[1]), len(lines)) if found else len(lines)
+    twice = what.startswith("Cannot")  # overwrite, declare twice, mutate
+    advice = "name each thing once" if twice else 'write as in theme = "dark" or interval = 1'
+    what = clean(what[0].lower() + what[1:], 80)
+    shown = clean(lines[number_ - 1].strip(), 40)
+    return SettingsError(f"{where}, line {number_}: {what} in `{shown}`; {advice}.")
+
+
+def _shown(value: object) -> str:
+    """A value in a message, cut to 60 characters."""
+    try:
+        return f"{value!r:.60}"
+    except (ValueError, RecursionError):  # a number or a nesting beyond what Python writes out
+        return "what stands there"
 
 
 def _flatten(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -284,19 +343,36 @@ def _flatten(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return flat
 
 
+_KEY = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
+_DEFINES = re.compile(rf"\s*(\[?\[?)\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*(?:=|\])")
+"""A line that sets a key or, after brackets, begins a table."""
+
+
 def _line_of(text: str, name: str) -> int:
-    """The line a setting stands on: the first that begins with its last part."""
-    last = name.rpartition(".")[2]
-    key = "[-_]".join(re.escape(part) for part in re.split("[-_]", last))
-    for number_, line in enumerate(text.splitlines(), 1):
-        if re.match(rf"""\s*(?:[\w-]+\.)?["']?{key}["']?\s*[=.]""", line):
+    """The line a setting stands on, the headers of tables followed; 0 where it is not found:
+    a key may be written with escapes.
+    """
+    wanted = name.replace("_", "-") + "."
+    table = ""
+    for number_, line in enumerate(text.split("\n"), 1):
+        if not (defines := _DEFINES.match(line)):
+            continue
+        path = re.sub(r"[\s\"']", "", defines[2]).replace("_", "-") + "."
+        if defines[1]:
+            table = path
+        else:
+            path = table + path
+        inline = not defines[1] and wanted.startswith(path)  # thresholds = { busy = 2 }
+        if path.startswith(wanted) or inline:
             return number_
-    return 1
+    return 0
 
 
 def _unknown(name: str) -> str:
     import difflib  # only for a mistake
 
+    from gputop.text import clean
+
     close = difflib.get_close_matches(name, _BY_NAME, n=1)
     hint = f"did you mean {close[0]}?" if close else "accepted are " + ", ".join(_BY_NAME) + "."
-    return f"there is no setting {name}; {hint}"
+    return f"there is no setting {clean(name, 40)}; {hint}"

@@ -11,6 +11,7 @@ import shlex
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, TypeGuard
 
 from gputop.model.metrics import Metric, Unit
@@ -346,6 +347,14 @@ def duration(seconds: Number) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} m"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def local_time(utc_s: float, form: str) -> str:
+    """A moment in the machine's time zone after a `strftime` form; empty for none that can be."""
+    try:
+        return datetime.fromtimestamp(utc_s, UTC).astimezone().strftime(form)
+    except (OverflowError, ValueError, OSError):
+        return ""
 
 
 def age(seconds: Number) -> str:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -165,6 +166,21 @@ def test_a_full_disk_is_said(unbuffered: str, monkeypatch: pytest.MonkeyPatch) -
         done = python(code, "probe", out=full.fileno())
     assert done.returncode == 1
     assert done.stderr == "gputop: Cannot write the output: No space left on device.\n"
+
+
+def test_mistakes_in_the_settings_are_said_without_a_terminal_and_without_the_screen(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('theme = "drak"\n')
+    code = "print(main.run(sys.argv[1:]), 'textual' in sys.modules)"
+    done = python(code, "--config", str(path))
+    assert done.stderr.startswith(f"gputop: {path}, line 1: theme = 'drak' is not accepted")
+    assert done.stdout == "1 False\n"
+    path.write_text("")
+    done = python(code, "--config", str(path))
+    assert "needs a terminal" in done.stderr
+    assert done.stdout == "2 False\n"
 
 
 def test_a_thread_that_hangs_does_not_hold_the_process() -> None:

@@ -1,6 +1,7 @@
 """Settings: one table, a file and flags; a mistake is named with its line."""
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -65,7 +66,25 @@ def test_hyphens_and_underscores_are_the_same(tmp_path):
         ("interval = nan\n", "line 1: interval = nan is not accepted"),
         ("ascii = 1\n", "give true or false"),
         ("devices = [1.5]\n", "give a list of words"),
-        ("a = [[[\n", "at"),
+        ("# x\ntheme = dark\n", "config.toml, line 2: invalid value in `theme = dark`; write"),
+        ("interval = 1\ndevices = [[[\n\n", "line 2: invalid value in `devices = [[[`; write"),
+        ("interval = 1\ninterval = 2\nascii = true\n", "line 2: cannot overwrite a value in `int"),
+        ("theme = " + "x" * 60, "in `theme = " + "x" * 31 + "…`"),
+        ("a = " + "[" * 100_000, "config.toml: its lists and tables are nested too deeply."),
+        ("interval = 1" + "0" * 400, "line 1: interval = 1000"),
+        ("[thresholds]\nbusy = 1" + "0" * 400, "line 2: thresholds.busy = 1000"),
+        ("\ninterval = 1" + "0" * 5000, "line 2: a number has far too many digits in `interval"),
+        ("interval = 0x1" + "0" * 5000, "interval = what stands there is not accepted; give a t"),
+        ("interval = [0x1" + "0" * 5000 + "]", "interval = what stands there is not accepted"),
+        ("devices = [0x1" + "0" * 5000 + "]", "devices = what stands there is not accepted"),
+        ('theme = "dark"\n[thresholds]\ntheme = 1\n', "line 3: there is no setting thresholds.t"),
+        ("[thresholds]\nidle = 0\n[other]\nidle = 1\n", "line 4: there is no setting other.idle"),
+        ("ascii = true\nthresholds = { busy = 2 }\n", "line 2: thresholds.busy = 2 is not"),
+        ("ascii = true\nthresholds . 'busy' = 2\n", "line 2: thresholds.busy = 2 is not"),
+        ('x = 1\n"a\\nb" = 1\nascii = 1', "line 1: there is no setting x; accepted are"),
+        ('"a\\nb" = 1\n', "config.toml: there is no setting a␊b; accepted are"),
+        ("snapshot-folder = 'a'\nsnapshot_format = 'b'\n", "line 2: snapshot-format = 'b'"),
+        ('snapshot-folder = "a\\u0000b"\n', "give a folder, such as"),
         ("[thresholds]\nbusy = 2\n", "line 2: thresholds.busy = 2 is not accepted"),
         ("[thresholds]\nbsy = 2\n", "line 2: there is no setting thresholds.bsy; did you mean"),
         ("[[thresholds]]\n", "there is no setting thresholds"),
@@ -77,6 +96,31 @@ def test_a_mistake_is_one_sentence_with_the_line_and_what_is_accepted(tmp_path, 
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("ascii = 1\n", "give true or false."),
+        ("ascii = 1\nthemes = 1\n", "give true or false (and 1 more mistake)."),
+        ("themes = 1\nascii = 1\nbusy = 2\n", "did you mean theme (and 2 more mistakes)?"),
+    ],
+)
+def test_the_first_mistake_says_how_many_more_there_are(text, end):
+    with pytest.raises(SettingsError) as caught:
+        parse(text.encode(), "f")
+    assert str(caught.value).startswith("f, line 1: ")
+    assert str(caught.value).endswith(end)
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_a_snapshot_folder_may_be_in_the_home_folder(tmp_path, monkeypatch, flag):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if flag:
+        settings = load_with(tmp_path, "", "--snapshot-folder", "~/x")
+    else:
+        settings = load_with(tmp_path, 'snapshot-folder = "~/x"\n')
+    assert Path(settings.snapshot_folder) == tmp_path / "x"
 
 
 def test_a_file_that_was_asked_for_must_be_there(tmp_path):

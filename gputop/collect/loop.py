@@ -60,6 +60,8 @@ class Progress(NamedTuple):
     status: DriverStatus
     pending: bool
     """True while devices may still appear, or have not answered for the first time."""
+    answered: int
+    """How many devices have answered, or are known not to: they do so one by one."""
 
     @property
     def settled(self) -> bool:
@@ -353,9 +355,11 @@ class Collector:
         return rescheduled
 
     def _progress(self) -> Progress:
-        waiting = any(reading.status == "pending" for reading in self._answers.readings)
+        readings = self._answers.readings
+        answered = sum(reading.status != "pending" for reading in readings)
+        waiting = answered < len(readings)
         finding = self.driver.status == "ok" and (self._seeking or not self._found_all)
-        return Progress(self.driver.status, waiting or finding)
+        return Progress(self.driver.status, waiting or finding, answered)
 
     def _watch(self) -> None:
         """From now on look for news of the devices between ticks too."""

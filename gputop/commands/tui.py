@@ -24,12 +24,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the UI until the user quits.
 
     Raises:
-        UsageError: there is no terminal to draw on.
         SettingsError: the settings are broken.
+        UsageError: there is no terminal to draw on.
         CollectorFailed: the collector cannot be started.
     """
+    chosen = settings.load(args)  # its mistakes first: a script without a terminal can check it
     _need_terminal()
-    chosen = settings.load(args)
     args.interval, args.devices = chosen.interval, chosen.devices
     args.with_args = not chosen.hide_args
     source = LocalSource(stream_arguments(args), chosen.interval)

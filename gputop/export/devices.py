@@ -57,11 +57,3 @@ def utc_text(utc_s: float) -> str:
     except (OverflowError, ValueError, OSError):
         return ""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def local_text(utc_s: float, form: str) -> str:
-    """A moment in the machine's time zone after a `strftime` form; empty as `utc_text` is."""
-    try:
-        return datetime.fromtimestamp(utc_s, UTC).astimezone().strftime(form)
-    except (OverflowError, ValueError, OSError):
-        return ""

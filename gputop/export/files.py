@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gputop.errors import ExportFailed
-from gputop.export.devices import local_text
 from gputop.model.frame import Frame, Hello
+from gputop.text import local_time
 
 _MOST_NAMES = 1000
 """How many numbered names `write_beside` tries."""
@@ -81,7 +81,7 @@ def write_beside(
 def snapshot_name(hello: Hello, frame: Frame) -> str:
     """A name for a snapshot, without suffix: ``gputop-HOST-20261121-142530``, in local time."""
     host = re.sub(r"[^A-Za-z0-9._-]+", "_", hello.host.hostname).strip("._-")[:64]
-    moment = local_text(frame.utc_s, "%Y%m%d-%H%M%S")
+    moment = local_time(frame.utc_s, "%Y%m%d-%H%M%S")
     return f"gputop-{host or 'host'}-{moment or 'undated'}"
 
 
@@ -229,6 +229,8 @@ _SENTENCES = {
 def _failed(path: Path, error: OSError) -> ExportFailed:
     """The error in one sentence."""
     code = errno.EISDIR if os.path.isdir(path) else error.errno or 0
+    if code == errno.ENOENT and path.parent.is_dir():  # what /proc answers to a new file
+        code = errno.EACCES
     form = _SENTENCES.get(code, "{path} could not be written ({why}); choose another place.")
     sentence = form.format(path=path, folder=path.parent, why=error.strerror)
     return FileExists(sentence) if code == errno.EEXIST else ExportFailed(sentence)

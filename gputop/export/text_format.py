@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from gputop.export.devices import Device, devices, local_text
+from gputop.export.devices import Device, devices
 from gputop.export.health import complaints
 from gputop.export.table import Column, lay_out
 from gputop.model.frame import DeviceUse, DriverInfo, Frame, Hello, HostInfo, HostReading, Process
@@ -24,6 +24,7 @@ from gputop.text import (
     clean,
     duration,
     join_command,
+    local_time,
     percent,
     rate,
     short_name,
@@ -59,7 +60,7 @@ def render(
 
 
 def _heading(hello: Hello, frame: Frame, width: int) -> list[str]:
-    when = local_text(frame.utc_s, "%Y-%m-%d %H:%M:%S %z") or NO_VALUE
+    when = local_time(frame.utc_s, "%Y-%m-%d %H:%M:%S %z") or NO_VALUE
     window = f"rates over {duration(frame.interval_s)}"
     parts = [clean(hello.program), clean(hello.host.hostname), when, window]
     lines = textwrap.wrap(" · ".join(parts), max(width, 20), break_on_hyphens=False)

@@ -8,6 +8,7 @@ from gputop.insight.alerts import Alert, severity_rank
 from gputop.insight.rules import RULES, Measured, Rule, Thresholds
 from gputop.model.frame import Event, Process
 from gputop.model.nvml_tables import Severity, xid
+from gputop.state.process_history import may_have_left
 from gputop.state.store import DeviceState, Store
 
 PAST_KEPT = 500
@@ -31,7 +32,7 @@ class AlertLog:
         self._active: dict[tuple[str | None, str], Alert] = {}
         self._speaking_since: dict[tuple[str, str], float] = {}
         self._silent_since: dict[tuple[str | None, str], float] = {}
-        self._events_seen: tuple[str, int] = ("", 0)
+        self._events_seen: dict[str, int] = {}
         self._held: dict[tuple[int, int | None], tuple[Process, int]] = {}
 
     def update(self, store: Store) -> None:
@@ -43,6 +44,10 @@ class AlertLog:
         for device in store.devices:
             for rule in RULES:
                 self._follow(rule, device, now, utc)
+            for instance in store.instances(device.uuid):
+                for rule in RULES:
+                    if rule.of_instances:
+                        self._follow(rule, instance, now, utc)
         self._follow_events(store, now)
         self._follow_processes(store, now, utc)
 
@@ -75,10 +80,8 @@ class AlertLog:
 
     def _follow_events(self, store: Store, now: float) -> None:
         for event in store.events:
-            if (event.session, event.seq) > self._events_seen or (
-                event.session != self._events_seen[0]
-            ):
-                self._events_seen = (event.session, event.seq)
+            if event.kind == "xid" and event.seq > self._events_seen.get(event.session, -1):
+                self._events_seen[event.session] = event.seq
                 self._begin_event(event, store)
         for key, alert in list(self._active.items()):
             if alert.rule.startswith("xid:") and now - alert.since_s >= XID_SHOWN_S:
@@ -97,19 +100,20 @@ class AlertLog:
             severity=entry.severity, word="XID", title=f"Xid {code}: {entry.name}",
             meaning=f"The driver reported an error, {blame.get(entry.fault, 'cause not certain')}.",
             advice=entry.advice, since_s=event.boottime_s, since_utc_s=event.utc_s,
-            detail=event.text,
+            detail="" if entry.name.lower() in event.text.lower() else event.text,
         )  # fmt: skip
 
     def _follow_processes(self, store: Store, now: float, utc: float) -> None:
         held = {}
-        answering = {d.uuid for d in store.devices if d.reading.status == "ok"}
+        frame = store.frame
+        assert frame is not None
         for process in store.processes:
             memory = sum(use.memory_bytes or 0 for use in process.uses)
             held[process.pid, process.start_ticks] = (process, memory)
         for key, (process, memory) in self._held.items():
             if key in held:
                 continue
-            if not all(use.device in answering for use in process.uses):
+            if not may_have_left(process, frame):
                 held[key] = (process, memory)  # its device is silent: it may still be there
             elif memory >= GONE_WORTH_BYTES:
                 self._note_gone(store, process, memory, now, utc)
@@ -141,10 +145,6 @@ class AlertLog:
     def active(self) -> list[Alert]:
         """The warnings that last, worst first, then in the order of the rules."""
         return sorted(self._active.values(), key=_order)
-
-    def of_device(self, uuid: str) -> list[Alert]:
-        """The warnings that last on one device, worst first."""
-        return [alert for alert in self.active if alert.device == uuid]
 
     def count(self, severity: Severity) -> int:
         """How many warnings of a severity last."""

@@ -58,6 +58,8 @@ class Rule:
     """At most six letters, for a row that has room for no more."""
     hold_s: float | Callable[[Thresholds], float] = 0.0
     """How long the test must speak before the warning begins."""
+    of_instances: bool = False
+    """True when MIG instances are looked at too."""
     linger_s: float = 5.0
     """How long it must be silent before the warning ends."""
 
@@ -133,7 +135,9 @@ def _link_narrow(device: DeviceState, thresholds: Thresholds, active: bool) -> M
 def _counter(name: str, word: str) -> Test:
     def test(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
         count = device.number(name)
-        return Measured(count, f"{count:.0f} {word}") if count else None
+        if not count:
+            return None
+        return Measured(count, f"{count:.0f} {word if count != 1 else word.removesuffix('s')}")
 
     return test
 
@@ -179,7 +183,7 @@ RULES: tuple[Rule, ...] = (
     Rule("memory_full", "notice", "memory nearly full",
          "Little device memory is left; the next allocation may fail.",
          "Usual where a framework reserves it all; else lower the batch size.", _memory_full,
-         "FULL"),
+         "FULL", of_instances=True),
     Rule("link", "warning", "PCIe link below its maximum",
          "Under load the link runs slower than device and slot could.",
          "Reseat the card or cable and check the slot's lanes in the BIOS.", _link_narrow, "LINK",

@@ -56,6 +56,8 @@ class Filter:
 
     text: str = ""
     terms: tuple[Term, ...] = ()
+    unfinished: bool = False
+    """True while more is being written behind `text` that is no filter yet."""
 
     def __call__(self, subject: Subject) -> bool:
         """Whether a process passes."""
@@ -111,7 +113,7 @@ def _field_test(text: str, match: re.Match[str]) -> tuple[Test, int]:
     field = BY_NAME.get(name.casefold())
     if field is None:
         raise QueryError(
-            f'There is no field "{name}" (position {start + 1}); fields are {_names()}. '
+            f'Fields are {_names()}; there is no field "{name}" (position {start + 1}). '
             "Quote the text to search for it as it is.",
             start,
         )

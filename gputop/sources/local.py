@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from gputop.errors import EXIT_USAGE, CollectorFailed
-from gputop.model.commands import Command, SetInterval, encode_command
+from gputop.model.commands import Command, Release, Retake, SetInterval, encode_command
 from gputop.model.frame import AnyRecord, Frame
 from gputop.sources.base import (
     EXIT_START_AFRESH,
@@ -55,6 +55,8 @@ class LocalSource:
         self._spawned: CollectorProcess | None = None
         self._attempts = 0
         self._stopping = False
+        self._released = False
+        self._telling = threading.Lock()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -92,14 +94,17 @@ class LocalSource:
         threading.Thread(target=self._run, name="local-source", daemon=True).start()
 
     def send(self, command: Command) -> None:
-        """Tell the collector. An interval is kept for those started later; any other command is
-        lost when the collector does not listen.
+        """Tell the collector. An interval, and whether the driver is released, is kept for those
+        started later; any other command is lost when the collector does not listen.
         """
-        if isinstance(command, SetInterval):
-            self._interval = command.seconds
-            self._wake()
-        if self._process is not None:
-            self._process.tell(encode_command(command))
+        with self._telling:
+            if isinstance(command, SetInterval):
+                self._interval = command.seconds
+                self._wake()
+            elif isinstance(command, Release | Retake):
+                self._released = isinstance(command, Release)
+            if self._process is not None:
+                self._process.tell(encode_command(command))
 
     def stop(self) -> None:
         """Kill the collector and end the thread. Waits for neither."""
@@ -122,7 +127,10 @@ class LocalSource:
             process, self._spawned = self._spawned or self._new_process(), None
         except CollectorFailed as problem:
             return str(problem).rstrip(".")
-        self._process = process
+        with self._telling:
+            self._process = process
+            if True:
+                process.tell(encode_command(Release()))
         if self._stopping:  # `stop` may have looked before there was a process to kill
             process.kill()
             return ""

@@ -96,12 +96,6 @@ class Ring:
                 weight += 1
         return Span(low, total / weight, high) if weight else None
 
-    def covered(self, start: float, end: float) -> int:
-        """Seconds of [start, end) that have a reading."""
-        first = max(int(start // self.width), self.newest - self.size + 1, 0)
-        last = min(int(-(-end // self.width)), self.newest + 1)
-        return sum(self.width for n in range(first, last) if self._counts[n % self.size])
-
 
 class Series:
     """One metric of one device (or of the host) over time."""
@@ -138,9 +132,13 @@ class Series:
         ring = self.fine if start >= reach or self.fine.newest < 0 else self.coarse
         return ring.span(start, end)
 
-    def columns(self, numbers: Iterable[int], width: int) -> list[Span | None]:
-        """One span a column; column `n` stands for [n * width, (n + 1) * width) seconds."""
-        return [self.span(n * width, (n + 1) * width) for n in numbers]
+    def columns(
+        self, numbers: Iterable[int], width: int, until: float = float("inf")
+    ) -> list[Span | None]:
+        """One span a column; column `n` stands for [n * width, (n + 1) * width) seconds, or as
+        much of it as lies before `until`.
+        """
+        return [self.span(n * width, min((n + 1) * width, until)) for n in numbers]
 
 
 class History:
@@ -161,8 +159,3 @@ class History:
         if series is None:
             series = self._series[name] = Series()
         return series
-
-    def columns(self, name: str, numbers: range, width: int) -> list[Span | None]:
-        """Like `Series.columns`; all gaps where the metric never had a value."""
-        series = self._series.get(name)
-        return series.columns(numbers, width) if series else [None] * len(numbers)

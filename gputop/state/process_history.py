@@ -103,7 +103,7 @@ class ProcessHistory:
             if past is not None:
                 _add_uses(past, process, lists_at)
         for past in self._pasts.values():
-            if past.seen_s != now and past.left_s is None and _has_left(past, lists_at):
+            if past.seen_s != now and past.left_s is None and may_have_left(past.process, frame):
                 past.left_s = now
         self._drop(now)
 
@@ -141,7 +141,9 @@ def _add_uses(past: ProcessPast, process: Process, lists_at: dict[str, float | N
         history.add(at, use)
 
 
-def _has_left(past: ProcessPast, lists_at: dict[str, float | None]) -> bool:
-    """A list that was not read says nothing: only when all its devices answered is it gone."""
-    answers = [lists_at.get(use.device) for use in past.process.uses]
-    return bool(answers) and all(at is not None for at in answers)
+def may_have_left(process: Process, frame: Frame) -> bool:
+    """Whether a process that `frame` does not list is gone. A list that was not read says
+    nothing: only when all its devices answered is it.
+    """
+    read = {d.uuid for d in frame.devices if d.read_at.processes is not None}
+    return bool(process.uses) and all(use.device in read for use in process.uses)

@@ -22,7 +22,8 @@ from gputop.state.last_good import LastGood, Value
 from gputop.state.throttle import ThrottleAccount
 
 EVENTS_KEPT = 500
-HOST_CHARTS = ("cpu_utilization", "iowait")
+UNLISTED_S = 15.0
+"""A device that the driver has not listed for so long is lost."""
 _CHARTED_BY_TIER = {
     tier: tuple(m.name for m in CHARTED if m.tier == tier) for tier in ("fast", "medium", "slow")
 }
@@ -94,8 +95,8 @@ class Store:
             self._apply_frame(record)
         elif isinstance(record, Hello):
             self._apply_hello(record)
-        elif record.seq > self._event_seen.get(record.session, 0):
-            self._event_seen = {record.session: record.seq}
+        elif record.seq > self._event_seen.get(record.session, -1):
+            self._event_seen[record.session] = record.seq
             self.events.append(record)
 
     def _apply_hello(self, hello: Hello) -> None:
@@ -110,24 +111,47 @@ class Store:
                 self._devices[info.uuid] = DeviceState(info)
             else:
                 state.info = info
-        self._order = [info.uuid for info in hello.devices]
+        self._keep_places(hello)
+
+    def _keep_places(self, hello: Hello) -> None:
+        """A device that is no longer listed stays in its place: `_unlisted` says what of it."""
+        listed = [info.uuid for info in hello.devices]
+        taken = {info.index for info in hello.devices if info.parent is None}
+        for place, uuid in enumerate(self._order):
+            info = self._devices[uuid].info
+            nameless = uuid.startswith("index:") and info.index in taken
+            if uuid not in listed and info.parent is None and not nameless:
+                listed.insert(min(place, len(listed)), uuid)
+        self._order = listed
 
     def _apply_frame(self, frame: Frame) -> None:
         self.frame = frame
         host = frame.host
         if host.read_at is not None:
-            for name in HOST_CHARTS:
-                value = getattr(host, name)
+            for name, value in (
+                ("cpu_utilization", cpu_load(host)),
+                ("memory_used_bytes", host_memory(host)[0]),
+            ):
                 if value is not None:
                     self.host_history.ensure(name).add(host.read_at, value)
-            if host.memory_used_bytes is not None:
-                self.host_history.ensure("memory_used_bytes").add(
-                    host.read_at, host.memory_used_bytes
-                )
+        read = set()
         for reading in frame.devices:
             state = self._devices.get(reading.uuid)
             if state is not None:
                 state.update(reading)
+                read.add(reading.uuid)
+        for uuid in self._order:
+            if uuid not in read:
+                self._devices[uuid].update(self._unlisted(uuid, frame))
+
+    def _unlisted(self, uuid: str, frame: Frame) -> DeviceReading:
+        """What can be said of a device that a frame has nothing of."""
+        before = self._devices[uuid].reading
+        since = before.since_s if before.status != "ok" else None
+        since = frame.boottime_s if since is None else since
+        if self.driver.status != "ok" or frame.boottime_s - since < UNLISTED_S:
+            return DeviceReading(uuid, "pending", since, self.driver.message)
+        return DeviceReading(uuid, "lost", since, "The driver no longer lists this device.")
 
     @property
     def now(self) -> float:
@@ -137,9 +161,9 @@ class Store:
     @property
     def period_s(self) -> float:
         """Seconds between frames, as the collector says."""
-        if self.frame:
-            return self.frame.interval_s
-        return self.hello.interval_s if self.hello else 1.0
+        # After a change the hello is the first to know, and the next frame may be far.
+        told = [record.interval_s for record in (self.frame, self.hello) if record is not None]
+        return max(told, default=1.0)
 
     @property
     def driver(self) -> DriverInfo:
@@ -176,3 +200,20 @@ class Store:
     def processes(self) -> Sequence[Process]:
         """The newest frame's processes."""
         return self.frame.processes if self.frame else ()
+
+
+def cpu_load(host: HostReading) -> float | None:
+    """CPU utilisation, 0 to 1: of the container's quota where there is one, for that binds."""
+    limits = host.container
+    if limits and limits.cpu_quota_cores:
+        used = limits.cpu_used_cores
+        return None if used is None else used / limits.cpu_quota_cores
+    return host.cpu_utilization
+
+
+def host_memory(host: HostReading) -> tuple[int | None, int | None]:
+    """Used and total bytes: the container's limit where there is one."""
+    limits = host.container
+    if limits and limits.memory_limit_bytes is not None:
+        return limits.memory_used_bytes, limits.memory_limit_bytes
+    return host.memory_used_bytes, host.memory_total_bytes

@@ -22,6 +22,8 @@ class Window:
     width: int
     count: int
     newest: int
+    end: float = float("inf")
+    """Nothing that was read later is shown: a frozen picture stays frozen."""
 
     @classmethod
     def over(cls, seconds: float, count: int, end: float, period_s: float = 1.0) -> Window:
@@ -32,7 +34,7 @@ class Window:
         """
         least = max(seconds / max(count, 1), period_s)
         width = next((w for w in NICE_WIDTHS if w >= least), math.ceil(least))
-        return cls(width, count, int(end // width))
+        return cls(width, count, int(end // width), end)
 
     @property
     def numbers(self) -> range:
@@ -48,13 +50,15 @@ class Window:
 class Columns:
     """The columns of one metric's chart, kept from one picture to the next."""
 
-    __slots__ = ("_columns", "_first", "_revision", "_width")
+    __slots__ = ("_columns", "_first", "_past", "_revision", "_width")
 
     def __init__(self) -> None:
         self._width = 0
         self._first = 0
         self._columns: list[Span | None] = []
         self._revision = -1
+        self._past = 0
+        """Number of the first column that was not past yet when it was summed up."""
 
     def get(self, history: History, name: str, window: Window) -> list[Span | None]:
         """One span a column, oldest first; None where nothing was read."""
@@ -67,10 +71,11 @@ class Columns:
         if self._width == window.width and self._revision == series.revision:
             # Of what was drawn last time, all that is past and still in view stays as it is.
             start = numbers.start - self._first
-            stop = min(fresh_from, self._first + len(self._columns)) - self._first
+            stop = min(fresh_from, self._past) - self._first
             if 0 <= start < stop:
                 kept = self._columns[start:stop]
         rest = range(numbers.start + len(kept), numbers.stop)
-        self._columns = kept + series.columns(rest, window.width)
+        self._columns = kept + series.columns(rest, window.width, window.end)
         self._width, self._first, self._revision = window.width, numbers.start, series.revision
+        self._past = min(fresh_from, numbers.stop)
         return self._columns

@@ -29,10 +29,11 @@ from gputop.state.process_history import ProcessHistory
 from gputop.state.store import Store
 from gputop.ui import glyphs
 from gputop.ui.display import DiffDisplay, leave_at_once
-from gputop.ui.keys import APP_KEYS, bindings
-from gputop.ui.processes.table import ProcessTable
+from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, bindings
+from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
+from gputop.ui.screens.base import ViewScreen
 from gputop.ui.screens.device import DeviceScreen
-from gputop.ui.screens.help import ALL_KEYS, HelpScreen
+from gputop.ui.screens.help import HelpScreen
 from gputop.ui.screens.overview import OverviewScreen
 from gputop.ui.screens.process import ProcessScreen
 from gputop.ui.screens.signal_dialog import SignalDialog
@@ -85,7 +86,8 @@ class GputopApp(DiffDisplay[int], App[int]):
         self._last_frame_at: float | None = None
         self._age_check: asyncio.TimerHandle | None = None
         self._released = False
-        self._unknown_devices = ""
+        self._said = ""
+        """What the collector had to say of itself, such as that a device is not there."""
         for palette in PALETTES.values():
             self.register_theme(textual_theme(palette))
         self.palette: Palette = PALETTES[_theme_name(settings, os.environ)]
@@ -117,33 +119,42 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def _drain(self) -> None:
         self._woken = False
-        framed = False
+        shown = False
         while self._inbox:
             record = self._inbox.popleft()
             self.store.apply(record)
             if isinstance(record, Frame):
                 self.alerts.update(self.store)
                 self.process_history.update(record)
-                framed = True
+                self._last_frame_at = self._now()
+                shown = True
             elif isinstance(record, Hello):
-                self._unknown_devices = self._find_unknown(record)
-                framed = True
-        if framed:
-            self._last_frame_at = self._now()
+                self._released = record.driver.status == "released"
+                shown = True
+            elif record.kind == "log":
+                self._said = record.text
+                shown = True
+        if shown:
             self._watch_age()
             if not self.paused:
                 self._show()
 
     def _status_changed(self, status: SourceStatus) -> None:
         self.source_status = status
-        self.overview.show_age()
+        self._redraw_age()
 
     def _show(self) -> None:
         self.view = take(self.store, self.alerts)
-        screen = self.screen
-        show = getattr(screen, "show", None)
-        if screen.is_running and show is not None:
-            show(self.view)
+        self._redraw()
+
+    def _redraw(self) -> None:
+        """Draw the view on the screen that is on top; those below draw it when they are back."""
+        if isinstance(self.screen, ViewScreen) and self.screen.is_running:
+            self.screen.show(self.view)
+
+    def _redraw_age(self) -> None:
+        if isinstance(self.screen, ViewScreen) and self.screen.is_running:
+            self.screen.show_age()
 
     # --- ages ------------------------------------------------------------------------------------
 
@@ -159,7 +170,7 @@ class GputopApp(DiffDisplay[int], App[int]):
             self._age_check = self._loop.call_later(late, self._age_changed)
 
     def _age_changed(self) -> None:
-        self.overview.show_age()
+        self._redraw_age()
         if self._loop is not None:
             self._age_check = self._loop.call_later(1.0, self._age_changed)
 
@@ -180,19 +191,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         driver = self.store.driver
         if driver.status in {"released", "absent", "failed", "stuck"} and self.store.devices:
             return f"{driver.message} {driver.remedy}".strip()
-        return self._unknown_devices if driver.status == "ok" else ""
-
-    def _find_unknown(self, hello: Hello) -> str:
-        """A sentence on devices that were asked for and are not there."""
-        unknown = [
-            asked
-            for asked in self.settings.devices
-            if not any(
-                asked == str(info.index) or info.uuid.lower().startswith(asked.lower())
-                for info in hello.devices
-            )
-        ]
-        return f"No device here is called {', '.join(unknown)}." if unknown else ""
+        return self._said if driver.status == "ok" else ""
 
     @property
     def can_signal(self) -> str | None:
@@ -231,9 +230,8 @@ class GputopApp(DiffDisplay[int], App[int]):
     def action_pause(self) -> None:
         """Freeze the picture, or let it go on."""
         self.paused = not self.paused
-        if not self.paused:
-            self._show()
-        self.overview.show_age()
+        self.view = take(self.store, self.alerts, frozen=self.paused)
+        self._redraw()
 
     def action_theme(self) -> None:
         """Take the next theme."""
@@ -282,7 +280,7 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def _set_window(self, seconds: float) -> None:
         self.window_s = seconds
-        self.overview.show(self.view)
+        self._redraw()
 
     def action_release(self) -> None:
         """Let go of the driver, or take it back."""
@@ -296,11 +294,27 @@ class GputopApp(DiffDisplay[int], App[int]):
     def action_switch(self) -> None:
         """Between devices and processes."""
         overview = self.overview
-        (overview.table if overview.devices.has_focus else overview.devices).focus()
+        if self.screen is overview:
+            (overview.table if overview.devices.has_focus else overview.devices).focus()
+
+    def open_device(self, uuid: str) -> None:
+        """Open the screen of a device; of a MIG instance its device's."""
+        state = self.store.device(uuid)
+        if state is not None:
+            self.push_screen(DeviceScreen(state.info.parent or uuid))
+
+    def press(self, key: Key) -> None:
+        """Do what a key does, where it works."""
+        if self.screen is self.overview:
+            if key in TABLE_KEYS:
+                self.overview.table.focus()
+            elif key in DEVICE_KEYS:
+                self.overview.devices.focus()
+        self.call_later(self.simulate_key, key.first)
 
     def on_device_grid_opened(self, message: DeviceGrid.Opened) -> None:
         """Open a device."""
-        self.push_screen(DeviceScreen(message.uuid))
+        self.open_device(message.uuid)
 
     def action_help(self) -> None:
         """Show every key."""
@@ -321,23 +335,18 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def action_copy(self) -> None:
         """Copy what is under the cursor."""
-        device = self.overview.devices.current
-        key = self.overview.table.cursor_key
-        if self.overview.devices.has_focus and device is not None:
-            self._copy(device.info.uuid, "UUID")
-        elif key is not None:
-            self._copy(str(key.process.pid), "PID")
-
-    def _copy(self, words: str, what: str) -> None:
-        self.copy_to_clipboard(words)
-        self.notify(f"Copied {what} {words}", timeout=3)
+        copyable = self.screen.copyable if isinstance(self.screen, ViewScreen) else None
+        if copyable is not None:
+            words, what = copyable
+            self.copy_to_clipboard(words)
+            self.notify(f"Copied {what} {words}", timeout=3)
 
     def action_snapshot(self, form_name: str = "") -> None:
         """Write a snapshot file and show its path."""
         from gputop.export.formats import Options  # not needed for the first screen
         from gputop.ui.snapshots import save
 
-        hello, frame = self.store.hello, self.view.frame
+        hello, frame = self.view.hello, self.view.frame
         if hello is None or frame is None:
             self.notify("There is no reading yet.", severity="warning")
             return
@@ -361,10 +370,10 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action by its name, and every theme."""
-        for key in ALL_KEYS:
+        for key in (*APP_KEYS, *OVERVIEW_KEYS, *TABLE_KEYS, *DEVICE_KEYS):
             if key.palette:
                 title = f"{key.label.capitalize()} ({key.shown})"
-                yield SystemCommand(title, key.help, partial(self.run_action, key.action))
+                yield SystemCommand(title, key.help, partial(self.press, key))
         for name in PALETTES:
             yield SystemCommand(f"Theme: {name}", f"Use the {name} theme.",
                                 partial(self.use_theme, name))  # fmt: skip

@@ -7,7 +7,18 @@ from typing import Literal
 
 from textual.binding import Binding, BindingType
 
-Section = Literal["Everywhere", "Moving", "Devices", "Processes", "Charts and time", "Files"]
+Section = Literal[
+    "Everywhere",
+    "Moving",
+    "Devices",
+    "Processes",
+    "Charts and time",
+    "Files",
+    "Device screen",
+    "Process screen",
+    "Warnings",
+    "Scrolling",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,11 @@ class Key:
     """Its rank in the footer, 1 first; 0 keeps it out."""
     palette: bool = True
     """Whether the command palette offers it."""
+
+    @property
+    def first(self) -> str:
+        """The key to press for a click, as Textual names it."""
+        return self.keys.partition(",")[0]
 
     def binding(self) -> Binding:
         """The same for Textual."""
@@ -78,6 +94,12 @@ DEVICE_KEYS: tuple[Key, ...] = (
     Key("open", "enter", "Enter", "open", "Open the device.", "Devices", footer=4,
         palette=False),
 )  # fmt: skip
+
+
+HERE_TOO = tuple(
+    key for key in APP_KEYS if key.action in {"leave", "help", "pause", "snapshot", "theme"}
+)
+"""What the footers of the other screens offer besides their own keys."""
 
 
 def bindings(keys: tuple[Key, ...]) -> list[BindingType]:

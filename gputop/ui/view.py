@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from gputop.insight.alert_log import AlertLog
-from gputop.insight.alerts import Alert
+from gputop.insight.alerts import Alert, severity_rank
 from gputop.model.frame import (
     DeviceInfo,
     DeviceReading,
     DriverInfo,
     Frame,
+    Hello,
     HostInfo,
     HostReading,
     Process,
 )
-from gputop.model.metrics import BY_NAME, Metric
+from gputop.model.metrics import BY_NAME, METRICS, Metric
 from gputop.model.nvml_tables import Severity
 from gputop.state.history import History
 from gputop.state.last_good import Value
@@ -39,6 +40,9 @@ _SHOWN = (
 )  # fmt: skip
 
 
+_EVERY = tuple(metric.name for metric in METRICS)
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceView:
     """One device, as it is drawn."""
@@ -56,13 +60,16 @@ class DeviceView:
     stale_s: float | None = None
     """Age of its newest fast reading, where that is older than it should be."""
 
+    live: Callable[[str], Value] = field(default=lambda name: Value(reason="pending"))
+    """Any other value, as it is now: a frozen view has them all."""
+
     def value(self, name: str) -> Value:
-        """One of the values a pane shows."""
-        return self.values[name]
+        """A metric's value."""
+        return self.values[name] if name in self.values else self.live(name)
 
     def number(self, name: str) -> float | None:
         """A value if it is current."""
-        value = self.values[name]
+        value = self.value(name)
         return value.value if value.reason is None else None
 
     @property
@@ -73,7 +80,7 @@ class DeviceView:
     @property
     def ok(self) -> bool:
         """True when its newest reading is current."""
-        return self.reading.status == "ok"
+        return self.reading.status == "ok" and self.stale_s is None
 
     def full(self, metric: Metric) -> float | None:
         """What a full chart of the metric stands for on this device."""
@@ -90,12 +97,15 @@ class View:
     now: float = 0.0
     utc_s: float = 0.0
     period_s: float = 1.0
-    host_info: HostInfo | None = None
+    hello: Hello | None = None
+    """The hello in force; None before the first."""
     host: HostReading = field(default_factory=HostReading)
     host_history: History = field(default_factory=History)
     driver: DriverInfo = field(default_factory=DriverInfo)
     devices: tuple[DeviceView, ...] = ()
     processes: Sequence[Process] = ()
+    alerts: tuple[Alert, ...] = ()
+    """Every warning: those that last, worst first, then those that have been, newest first."""
     criticals: int = 0
     warnings: int = 0
     simulated: bool = False
@@ -103,15 +113,25 @@ class View:
     """The frame it was taken from; None before the first."""
 
     @property
+    def host_info(self) -> HostInfo | None:
+        """What does not change of the host."""
+        return self.hello.host if self.hello else None
+
+    @property
     def ready(self) -> bool:
         """False until the first frame."""
         return self.frame is not None
 
 
-def take(store: Store, alerts: AlertLog) -> View:
-    """The view of the store as it is now."""
+def take(store: Store, log: AlertLog, frozen: bool = False) -> View:
+    """The view of the store as it is now; `frozen` when it must stay so while time goes on."""
+    alerts = (*log.active, *reversed(log.past))
+    if frozen:
+        alerts = tuple(replace(alert) for alert in alerts)
     by_device: dict[str, list[Alert]] = {}
-    for alert in alerts.active:
+    for alert in alerts:
+        if not alert.active:
+            break
         if alert.device is not None:
             by_device.setdefault(alert.device, []).append(alert)
     users = _users(store.processes)
@@ -120,17 +140,18 @@ def take(store: Store, alerts: AlertLog) -> View:
         now=store.now,
         utc_s=frame.utc_s if frame else 0.0,
         period_s=store.period_s,
-        host_info=store.hello.host if store.hello else None,
+        hello=store.hello,
+        alerts=alerts,
         host=store.host,
         host_history=store.host_history,
         driver=store.driver,
         devices=tuple(
-            _device(device, store, by_device.get(device.uuid, []), users)
+            _device(device, store, by_device, users, _EVERY if frozen else _SHOWN)
             for device in store.devices
         ),
         processes=store.processes,
-        criticals=alerts.count("critical"),
-        warnings=alerts.count("warning"),
+        criticals=log.count("critical"),
+        warnings=log.count("warning"),
         simulated=store.simulated,
         frame=frame,
     )
@@ -140,26 +161,33 @@ def _users(processes: Sequence[Process]) -> dict[str, list[Process]]:
     """The processes on each device, by its UUID."""
     found: dict[str, list[Process]] = {}
     for process in processes:
-        for uuid in {use.device for use in process.uses}:
+        for uuid in {u for use in process.uses for u in (use.device, use.mig) if u}:
             found.setdefault(uuid, []).append(process)
     return found
 
 
 def _device(
-    state: DeviceState, store: Store, alerts: list[Alert], users: dict[str, list[Process]]
+    state: DeviceState,
+    store: Store,
+    alerts: dict[str, list[Alert]],
+    users: dict[str, list[Process]],
+    names: tuple[str, ...],
 ) -> DeviceView:
     processes = users.get(state.uuid, [])
     read_at = state.reading.read_at.fast
     age = store.now - read_at if read_at is not None else None
+    instances = tuple(_device(i, store, alerts, users, names) for i in store.instances(state.uuid))
+    own = [*alerts.get(state.uuid, ()), *(alert for i in instances for alert in i.alerts)]
     return DeviceView(
         info=state.info,
         reading=state.reading,
-        values={name: state.value(name) for name in _SHOWN},
+        values={name: state.value(name) for name in names},
         history=state.history,
-        alerts=tuple(alerts),
+        alerts=tuple(sorted(own, key=lambda alert: severity_rank(alert.severity))),
         shares=tuple(state.throttle.shares(store.now, MINUTE_S)),
         users=tuple(dict.fromkeys(p.user for p in processes if p.user)),
         processes=len(processes),
-        instances=tuple(_device(i, store, [], users) for i in store.instances(state.uuid)),
+        instances=instances,
+        live=state.value,
         stale_s=age if age is not None and age > 2 * store.period_s + 1 else None,
     )

@@ -172,6 +172,20 @@ def test_release_and_retake(tmp_path: Path) -> None:
         assert probe.ready(2).statuses == ["ok", "ok"]
 
 
+def test_a_release_without_a_driver(tmp_path: Path) -> None:
+    with machine(tmp_path, {"init.error": 9}, scale=FAST) as (scenario, probe):
+        probe.until(lambda told: told.answers.driver.status == "absent")
+        probe.release()
+        told = probe.watch(lambda told: told.answers.driver.status == "released")
+        assert told.answers.driver.code is None
+        assert told.answers.driver.message == "The driver is released."
+        tried = len(inits(scenario))
+        probe.retake()
+        told = probe.watch(lambda told: told.answers.driver.status == "absent")
+        assert told.answers.driver.code == 9
+        assert len(inits(scenario)) > tried
+
+
 def test_no_shutdown_under_a_call(tmp_path: Path) -> None:
     with machine(tmp_path, {"count": 2}, scale=FAST) as (scenario, probe):
         probe.ready(2)

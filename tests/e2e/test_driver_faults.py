@@ -60,8 +60,6 @@ class Fault:
     scale: float = 0.5
     returns: bool = False
     """True when the device is well again once the lines are gone."""
-    bug: str = ""
-    """What in the program is known to be wrong, where the row fails for it."""
 
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
@@ -270,19 +268,7 @@ def _mig(uuid: str) -> bool:
     return uuid.startswith("MIG")
 
 
-def rows() -> list[Any]:
-    """The table; a row with a known bug must fail."""
-    return [
-        pytest.param(
-            fault,
-            id=str(fault),
-            marks=[pytest.mark.xfail(strict=True, reason=fault.bug)] if fault.bug else [],
-        )
-        for fault in FAULTS
-    ]
-
-
-@pytest.mark.parametrize("fault", rows())
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_device_fault(driver: Driver, gputop: Start, run: Run, fault: Fault) -> None:
     start = moving(3, **fault.before) | ({} if fault.late else fault.wrong)
     scenario = driver(start, absent=fault.absent)

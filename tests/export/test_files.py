@@ -100,6 +100,11 @@ def test_one_sentence_says_what_to_do(tmp_path, path, sentence):
     assert names(tmp_path) == ["file"]
 
 
+def test_a_folder_that_takes_no_files():
+    with pytest.raises(ExportFailed, match=r"^/proc may not be written to; choose"):
+        write_new(Path("/proc/a"), b"data")
+
+
 def run_restricted(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
     program = "import sys, pathlib\nfrom gputop.export.files import *\n" + code
     return subprocess.run(

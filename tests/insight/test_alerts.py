@@ -44,11 +44,19 @@ class Host:
                   driver=DriverInfo("ok"), devices=[info], interval_s=1, utc_s=0, boottime_s=0)
         )  # fmt: skip
 
-    def tick(self, seconds: int = 1, processes: list[Process] | None = None, **values: Any) -> None:
+    def tick(
+        self,
+        seconds: int = 1,
+        processes: list[Process] | None = None,
+        listed_processes: bool = True,
+        **values: Any,
+    ) -> None:
         for _ in range(seconds):
             self.now += 1
             fields = {**HEALTHY, **values} if values.get("status", "ok") == "ok" else values
-            reading = DeviceReading(uuid="G", read_at=ReadTimes(fast=self.now), **fields)
+            listed = self.now if listed_processes and "status" not in fields else None
+            times = ReadTimes(fast=self.now, processes=listed)
+            reading = DeviceReading(uuid="G", read_at=times, **fields)
             self.store.apply(
                 Frame(session="s", seq=int(self.now), utc_s=self.now + 5e8, boottime_s=self.now,
                       interval_s=1, host=HostReading(), devices=[reading],
@@ -176,9 +184,9 @@ def test_notices_are_not_counted_in_the_header():
     assert [a.severity for a in host.log.active] == ["critical", "warning", "notice"]
 
 
-def xid(host: Host, seq: int, code: int) -> None:
+def xid(host: Host, seq: int, code: int, session: str = "s") -> None:
     host.store.apply(
-        Event(session="s", seq=seq, utc_s=host.now + 5e8, boottime_s=host.now, kind="xid",
+        Event(session=session, seq=seq, utc_s=host.now + 5e8, boottime_s=host.now, kind="xid",
               device="G", code=code)
     )  # fmt: skip
 
@@ -207,6 +215,52 @@ def test_an_unlisted_xid_is_a_warning_that_says_so():
     assert "unlisted" in alert.title
 
 
+def test_the_first_xid_of_a_stream_counts():
+    host = Host()
+    host.tick(1)
+    xid(host, 0, 79)
+    host.tick(1)
+    assert host.rules == {"xid:79"}
+
+
+def test_an_xid_counts_once_over_a_restart_of_the_collector():
+    host = Host()
+    host.tick(1)
+    xid(host, 0, 79)
+    host.tick(2)
+    xid(host, 0, 31, session="second")
+    host.tick(400)
+    assert sorted(alert.rule for alert in host.log.past) == ["xid:31", "xid:79"]
+    assert not host.log.active
+
+
+def test_what_the_collector_logs_is_no_xid():
+    host = Host()
+    host.tick(1)
+    host.store.apply(
+        Event(session="s", seq=0, utc_s=0, boottime_s=host.now, kind="log", text="No device 9.")
+    )
+    host.tick(2)
+    assert host.rules == set()
+
+
+def test_an_instance_of_a_device_can_be_full_too():
+    host = Host()
+    assert host.store.hello is not None
+    hello = host.store.hello
+    hello.devices.append(DeviceInfo(uuid="MIG-1", name="NVIDIA X MIG 1g.10gb", parent="G"))
+    host.store.apply(hello)
+    host.now += 1
+    full = DeviceReading(uuid="MIG-1", read_at=ReadTimes(fast=host.now),
+                         memory_used_bytes=10 * GIB, memory_total_bytes=10 * GIB)  # fmt: skip
+    host.store.apply(
+        Frame(session="s", seq=1, utc_s=0, boottime_s=host.now, interval_s=1, host=HostReading(),
+              devices=[DeviceReading(uuid="G", read_at=ReadTimes(fast=host.now)), full])
+    )  # fmt: skip
+    host.log.update(host.store)
+    assert {(a.device, a.rule) for a in host.log.active} == {("MIG-1", "memory_full")}
+
+
 def process(memory: int) -> Process:
     return Process(pid=7, start_ticks=1, name="train", user="ann",
                    uses=[DeviceUse(device="G", memory_bytes=memory)])  # fmt: skip
@@ -224,6 +278,7 @@ def test_a_process_that_gave_back_much_memory_is_noted():
 def test_a_process_is_not_gone_while_its_device_is_silent():
     host = Host()
     host.tick(2, processes=[process(8 * GIB)])
+    host.tick(5, listed_processes=False)
     host.tick(5, status="timed_out")
     host.tick(2, processes=[process(8 * GIB)])
     assert not [a for a in host.log.past if a.rule == "process_gone"]

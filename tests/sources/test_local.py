@@ -17,7 +17,7 @@ from typing import TypeVar
 import pytest
 
 from gputop.model.codec import encode
-from gputop.model.commands import Release, SetInterval
+from gputop.model.commands import Release, Retake, SetInterval
 from gputop.model.frame import AnyRecord, Event, Frame, Hello, HostReading
 from gputop.sources import local
 from gputop.sources.base import SourceStatus
@@ -166,6 +166,29 @@ def test_a_collector_that_was_killed_is_replaced_with_the_interval_last_asked_fo
         os.kill(pid, signal.SIGKILL)
         assert "killed by signal 9" in w.next_state("restarting").message
         assert w.next(Hello).interval_s == 0.2
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_driver_that_was_released_stays_so_in_the_next_collector() -> None:
+    def kill() -> None:
+        assert w.source.pid is not None
+        os.kill(w.source.pid, signal.SIGKILL)
+        w.next_state("live")
+
+    with watched(fake()) as w:
+        w.start()
+        first = w.next(Frame, lambda f: bool(f.devices)).session
+        w.source.send(Release())
+        w.next(Hello, lambda h: h.driver.status == "released")
+        kill()
+        hello = w.next(Hello, lambda h: h.driver.status == "released")
+        assert hello.session != first
+        w.source.send(Retake())
+        w.next(Hello, lambda h: h.driver.status == "ok")
+        kill()
+        w.next(Hello, lambda h: h.session != hello.session)
+        w.source.send(SetInterval(0.2))  # obeyed after whatever was said to the new one before
+        assert w.next(Hello, lambda h: h.interval_s == 0.2).driver.status != "released"
 
 
 @pytest.mark.usefixtures("quick")

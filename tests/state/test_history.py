@@ -125,4 +125,6 @@ def test_kept_columns_are_the_columns_made_anew(steps, width):
         if value < 0.2:  # buffered samples of the seconds before arrive late
             history.ensure("x").add_span(now - 10 * value, value, value, value, 3)
         window = Window(width, 20, int(now // width))
-        assert kept.get(history, "x", window) == history.columns("x", window.numbers, width)
+        assert kept.get(history, "x", window) == history.ensure("x").columns(
+            window.numbers, width, window.end
+        )

@@ -46,7 +46,30 @@ def test_a_reading_that_is_repeated_counts_once():
         account.update(reading(1, BOARD))
     account.update(reading(2, 0))
     (share,) = account.shares(2, 60)
-    assert share.share == pytest.approx(0.5)
+    assert share.share == pytest.approx(1 / 3)
+    assert share.covered_s == 3
+
+
+@pytest.mark.parametrize("interval", [0.1, 0.25, 1, 2, 5, 10, 60])
+@pytest.mark.parametrize("counted", [False, True])
+def test_the_share_does_not_depend_on_the_interval(interval, counted):
+    account = ThrottleAccount()
+    for number in range(int(300 / interval) + 1):
+        at = number * interval
+        fields = {"power_violation_s": at} if counted else {}
+        account.update(reading(at, POWER, **fields))
+    (share,) = account.shares(300, 60)
+    assert share.share == pytest.approx(1.0)
+    assert share.basis == ("counter" if counted else "sampled")
+
+
+def test_time_that_was_not_read_is_not_counted_as_fast():
+    account = ThrottleAccount()
+    for second in (*range(30), *range(1030, 1050)):
+        account.update(reading(second, BOARD))
+    (share,) = account.shares(1049, 600)
+    assert share.share == pytest.approx(1.0)
+    assert share.covered_s == 20
 
 
 def test_what_stopped_long_ago_is_not_of_the_last_minute():

@@ -5,8 +5,12 @@ from textual.binding import Binding
 from gputop.ui.app import GputopApp
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS
 from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
-from gputop.ui.screens.help import ALL_KEYS
+from gputop.ui.screens.device import DEVICE_SCREEN_KEYS, DeviceScreen
+from gputop.ui.screens.help import ALL_KEYS, HelpScreen
 from gputop.ui.screens.overview import Devices, OverviewScreen
+from gputop.ui.screens.process import PROCESS_KEYS, ProcessScreen
+from gputop.ui.screens.warnings import WARNING_KEYS, WarningsScreen
+from gputop.ui.widgets.page import SCROLL_KEYS, Page
 from tests.demo_records import demo_records
 from tests.ui.source import app_on, screen_lines
 
@@ -15,16 +19,48 @@ OWNERS = {
     Devices: DEVICE_KEYS,
     OverviewScreen: OVERVIEW_KEYS,
     ProcessTable: TABLE_KEYS,
+    DeviceScreen: DEVICE_SCREEN_KEYS,
+    ProcessScreen: PROCESS_KEYS,
+    WarningsScreen: WARNING_KEYS,
+    Page: SCROLL_KEYS,
 }
 
 
 def test_every_key_of_the_help_is_bound_where_it_works_and_has_its_action():
     for owner, keys in OWNERS.items():
-        bound = {b.action: b.key for b in owner.BINDINGS if isinstance(b, Binding)}
+        bound = {(b.action, b.key) for b in owner.BINDINGS if isinstance(b, Binding)}
         for key in keys:
-            assert bound[key.action] == key.keys
+            assert (key.action, key.keys) in bound
             assert hasattr(owner, f"action_{key.action.partition('(')[0]}"), key
     assert set(ALL_KEYS) == {key for keys in OWNERS.values() for key in keys}
+
+
+async def test_what_the_palette_offers_is_done():
+    app = app_on(demo_records(8, 3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        app.press(next(key for key in OVERVIEW_KEYS if key.action == "filter"))
+        await pilot.pause()
+        assert app.overview.filter_bar.display
+        await pilot.press("escape")
+        app.press(next(key for key in DEVICE_KEYS if key.action == "open"))
+        await pilot.pause()
+        await pilot.pause()
+        assert isinstance(app.screen, DeviceScreen)
+
+
+async def test_a_click_on_the_footer_presses_what_is_drawn_there_and_nothing_else():
+    app = app_on(demo_records(8, 3))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        row = screen_lines(app)[-1]
+        await pilot.click(app.overview.footer, offset=(row.index("window"), 0))
+        await pilot.click(app.overview.footer, offset=(row.index("window") - 2, 0))
+        await pilot.pause()
+        assert app.screen is app.overview
+        await pilot.click(app.overview.footer, offset=(row.index("help"), 0))
+        await pilot.pause()
+        assert isinstance(app.screen, HelpScreen)
 
 
 def test_no_key_does_two_things_in_one_place():

@@ -6,7 +6,7 @@ import pytest
 from textual.pilot import Pilot
 
 from gputop.model.commands import Release, Retake, SetInterval
-from gputop.model.frame import DriverInfo, Frame, Hello
+from gputop.model.frame import DriverInfo, Event, Frame, Hello
 from gputop.sources.base import SourceStatus
 from gputop.ui.app import GputopApp
 from tests.demo_records import demo_records
@@ -88,7 +88,7 @@ async def test_without_a_driver_it_shows_the_cpu_and_what_to_do():
         driver = no_driver_hello().driver
         assert driver.message.split(".")[0][:30] in shown
         assert driver.remedy[:30] in shown
-        assert re.search(r"cpu +\d+ %", shown)
+        assert re.search(r"cpu +[\d.]+", shown)
 
 
 async def test_a_device_without_a_reading_shows_the_reason_and_no_zero():
@@ -122,6 +122,123 @@ async def test_the_last_good_value_stays_greyed_when_a_device_stops_answering():
         after = app.view.devices[0].value("temperature_c")
         assert (after.value, after.current) == (before.value, False)
         assert "no answer for 5 s" in text_of(app)
+
+
+async def test_a_device_of_which_nothing_comes_any_more_is_old_in_every_form():
+    for size in SIZES[1:4]:
+        records = list(demo_records(8, 3))
+        app = app_on(records)
+        async with app.run_test(size=size) as pilot:
+            await settle(pilot)
+            last: Frame = records[-1]  # type: ignore[assignment]
+            app.source.feed(Frame(session="demo", seq=99, utc_s=last.utc_s + 9, interval_s=1,
+                                  boottime_s=last.boottime_s + 9, host=last.host))  # fmt: skip
+            await settle(pilot)
+            assert not any(device.ok for device in app.view.devices)
+            assert "reading…" in text_of(app)
+            assert "no warnings" not in screen_lines(app)[0]
+
+
+async def test_a_reading_that_is_repeated_too_long_is_said_to_be_old():
+    for size in SIZES[1:4]:
+        records = list(demo_records(8, 3))
+        app = app_on(records)
+        async with app.run_test(size=size) as pilot:
+            await settle(pilot)
+            last: Frame = records[-1]  # type: ignore[assignment]
+            app.source.feed(Frame(session="demo", seq=99, utc_s=last.utc_s + 9, interval_s=1,
+                                  boottime_s=last.boottime_s + 9, host=last.host,
+                                  devices=last.devices))  # fmt: skip
+            await settle(pilot)
+            assert "9 s old" in text_of(app)
+
+
+@pytest.mark.parametrize("keys", [("tab", "enter"), ("enter",), ("w",)])
+async def test_every_screen_says_when_readings_stop_and_when_it_is_paused(keys):
+    app = app_on(demo_records(8, 60))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press(*keys)
+        await settle(pilot)
+        app.source.say(SourceStatus("restarting", "The collector died; starting another."))
+        await settle(pilot)
+        assert "The collector died; starting another." in text_of(app)
+        await pilot.press("p")
+        await settle(pilot)
+        assert "PAUSED" in screen_lines(app)[0]
+
+
+async def test_a_frozen_picture_stays_frozen_on_every_screen():
+    records = demo_records(8, 60)
+    frames = [r for r in records if isinstance(r, Frame)]
+    app = app_on([*(r for r in records if not isinstance(r, Frame | Event)), *frames[:5]])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("p")
+        await settle(pilot)
+        await pilot.press("tab", "enter")
+        await settle(pilot)
+        before = screen_lines(app)
+        app.source.feed(*frames[5:])
+        await settle(pilot)
+        await pilot.press("right", "left")
+        await settle(pilot)
+        assert screen_lines(app) == before
+        await pilot.press("escape", "w")
+        await settle(pilot)
+        assert "device lost" not in text_of(app)
+        await pilot.press("p")
+        await settle(pilot)
+        assert "device lost" in text_of(app)
+
+
+async def test_a_screen_that_was_covered_shows_the_present_when_it_is_back():
+    records = demo_records(8, 60)
+    frames = [r for r in records if isinstance(r, Frame)]
+    app = app_on([*(r for r in records if not isinstance(r, Frame)), *frames[:5]])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("w")
+        await settle(pilot)
+        app.source.feed(*frames[5:])
+        await settle(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "lost for" in text_of(app)
+
+
+async def test_y_copies_what_the_screen_is_about(monkeypatch):
+    copied = []
+    monkeypatch.setattr(GputopApp, "copy_to_clipboard", lambda _, words: copied.append(words))
+    app = app_on(demo_records(8, 3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("tab", "enter", "right", "right", "y")
+        await settle(pilot)
+        assert copied == [app.view.devices[2].info.uuid]
+
+
+async def test_instances_count_their_own_processes():
+    app = app_on(demo_records(8, 3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        parent = app.view.devices[7]
+        assert parent.instances
+        of_instances = sum(instance.processes for instance in parent.instances)
+        assert of_instances > 0
+        assert all(instance.processes <= parent.processes for instance in parent.instances)
+
+
+async def test_more_devices_are_all_drawn_at_once():
+    few, many = demo_records(4, 3), demo_records(8, 3)
+    app = app_on(few)
+    async with app.run_test(size=(60, 15)) as pilot:
+        await settle(pilot)
+        app.source.feed(*[r for r in many if isinstance(r, Hello)][-1:])
+        await settle(pilot)
+        for info in app.store.hello.devices:
+            if info.parent is None:
+                assert re.search(rf"\b{info.index}\*? H100", text_of(app)), text_of(app)
 
 
 # --- keys ----------------------------------------------------------------------------------------
@@ -313,8 +430,13 @@ async def test_a_released_driver_is_said_and_the_devices_stay():
 
 
 async def test_a_device_that_was_asked_for_and_is_not_there_is_named():
-    app = app_on(demo_records(2, 3), devices=("1", "99"))
+    app = app_on(demo_records(2, 3))
     async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        said = "No device here is called 99."
+        app.source.feed(
+            Event(session="demo", seq=999, utc_s=0, boottime_s=0, kind="log", text=said)
+        )
         await settle(pilot)
         assert "No device here is called 99." in text_of(app)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,20 +13,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.segment import Segment
 from textual.events import MouseScrollDown
 from textual.pilot import Pilot
 
 from gputop.errors import SettingsError
-from gputop.model.frame import DeviceUse, Process
+from gputop.model.frame import DeviceUse, DriverInfo, Process, ReadTimes
 from gputop.model.missing import explain
 from gputop.query import QueryError, compile_filter
 from gputop.state.process_history import ProcessKey
 from gputop.text import Units
-from gputop.ui.processes import picture
+from gputop.ui.processes import marks, picture
 from gputop.ui.processes.columns import (
+    ASCII_LEGEND,
     COLUMNS,
     DEFAULT_COLUMNS,
     LEAST_COMMAND,
+    LEGEND,
     Drawing,
     chosen_columns,
     lay_out,
@@ -33,6 +37,7 @@ from gputop.ui.processes.columns import (
 )
 from gputop.ui.processes.filter_bar import FilterBar
 from gputop.ui.processes.model import TableModel
+from gputop.ui.processes.note import Note, fit_notes
 from gputop.ui.processes.rows import Row, RowOptions, build_rows, cards_of, total
 from gputop.ui.processes.table import ProcessTable
 from gputop.ui.themes import DARK, MONO, Palette
@@ -322,6 +327,24 @@ def test_columns_fit_from_40_to_300_cells(width: int) -> None:
     assert all(column.rank > worst_kept for column in dropped)
 
 
+@pytest.mark.parametrize("width", range(60, 160))
+def test_columns_few_would_miss_go_before_the_command_is_short(width: int) -> None:
+    slots = lay_out(COLUMNS, {}, picture.LEAD, width)
+    if {"type", "encoder", "decoder", "memory_controller"} & {s.column.key for s in slots}:
+        assert slots[-1].width >= 30
+
+
+def test_memory_in_per_cent_is_the_memory_held() -> None:
+    titles = {column.key: column.title for column in COLUMNS}
+    assert (titles["gpu_memory_share"], titles["memory_controller"]) == ("MEM%", "MC%")
+
+
+def test_the_legend_explains_the_signs_that_are_drawn() -> None:
+    assert {"▪", "▸", "7:0", "TYPE", "MEM%", "MC%"} <= {sign for sign, _ in LEGEND}
+    assert "".join(sign + words for sign, words in ASCII_LEGEND).isascii()
+    assert marks.ASCII.mine != marks.ASCII.cut
+
+
 def test_every_column_that_names_a_filter_field_is_right_about_it() -> None:
     for column in COLUMNS:
         if column.field:
@@ -405,8 +428,8 @@ def test_in_ascii_mode_nothing_else_is_drawn() -> None:
     async def scenario(app: SmallApp, table: ProcessTable, pilot: Pilot[Any]) -> None:
         await pilot.press("u", "space", "l")
         assert "".join(lines(table)).isascii()
-        assert "~+" not in lines(table)[1]
-        assert lines(table)[1].startswith("*~-0,1")
+        assert "GPU MEM v " in lines(table)[0]
+        assert lines(table)[1].startswith("*@-0,1")
         assert ">0" in lines(table)[1]  # at least 0: a part was not read
 
     play(scenario, ascii_only=True, size=(160, 12))
@@ -505,7 +528,7 @@ def test_sort_keys_walk_the_columns_and_reverse() -> None:
         await pilot.press("s")
         assert table.sort_key == "gpu_memory_share"
         await pilot.press("less_than_sign", "less_than_sign")
-        assert table.sort_key == "decoder"
+        assert table.sort_key == "memory_controller"
         await pilot.press("greater_than_sign", "S")
         await pilot.pause()
         assert (table.sort_key, table.reverse) == ("gpu_memory", True)
@@ -519,16 +542,7 @@ def test_sort_keys_walk_the_columns_and_reverse() -> None:
 
 def test_columns_and_order_come_from_the_settings() -> None:
     async def scenario(app: SmallApp, table: ProcessTable, pilot: Pilot[Any]) -> None:
-        assert lines(table)[0].split() == [
-            "PID▲",
-            "CPU%",
-            "COMMAND",
-            "GPU",
-            "2,",
-            "7",
-            "not",
-            "read",
-        ]
+        assert lines(table)[0].split() == ["PID▲", "CPU%", "COMMAND", "GPU", "2,7", "not", "read"]
         assert shown_pids(table) == [4101, 5200, 6300, 7400]
         assert "SECRET" not in "".join(lines(table))
 
@@ -604,13 +618,38 @@ def test_a_process_that_leaves_under_the_cursor_is_told_until_the_next_key() -> 
         left = [p for p in sample_processes() if p.pid != 5200]
         view = view_with(left)
         table.load(view.processes, view)
-        assert lines(table)[0].rstrip().endswith("5200 tritonserver left")
+        assert lines(table)[0].rstrip().endswith("5200 tritonserver left · !2,7")
         assert table.current is not None
         assert table.current.pid == 7400
         await pilot.press("down")
         assert "left" not in lines(table)[0]
 
-    play(scenario)
+    play(scenario, size=(134, 12))
+
+
+@pytest.mark.parametrize("why", ["released", "unread", "lost", "timed_out"])
+def test_where_its_devices_were_not_read_nobody_knows_that_it_left(why: str) -> None:
+    changes: dict[str, dict[str, Any]] = {
+        "released": {"status": "pending", "read_at": ReadTimes()},
+        "unread": {"missing": {"processes": "denied"}},
+        "lost": {"status": "lost"},
+        "timed_out": {"status": "timed_out"},
+    }
+    driver = DriverInfo(status="released") if why == "released" else DriverInfo(status="ok")
+    hello = sample_hello(devices=[sample_info(0), sample_info(1)], driver=driver)
+    readings = [sample_reading(0), sample_reading(1, **changes[why])]
+    silent = view_of(hello, sample_frame(devices=readings, processes=[]))
+    read = healthy_view([])
+
+    async def scenario(app: SmallApp, table: ProcessTable, pilot: Pilot[Any]) -> None:
+        table.load(silent.processes, silent)
+        assert "left" not in lines(table)[0]
+        table.load(sample_processes()[:1], healthy_view(sample_processes()[:1]))
+        assert table.current is not None
+        table.load(read.processes, read)
+        assert "4101 python3 left" in lines(table)[0]
+
+    play(scenario, view=healthy_view(sample_processes()[:1]), size=(160, 12))
 
 
 def test_and_for_a_few_seconds_at_most() -> None:
@@ -645,8 +684,63 @@ def test_an_empty_table_says_why() -> None:
         "No process matches the filter user:zoe (Esc clears)."
     )
     assert said_when_empty(view_of(no_driver_hello(), no_driver_frame())) == (
-        "No NVIDIA driver library was found. Install the NVIDIA driver."
+        "Look around with `gputop --demo`; `gputop doctor` says what is missing."
     )
+
+
+def header_of(width: int, filter_text: str, processes: list[Process]) -> str:
+    found = []
+
+    async def scenario(app: SmallApp, table: ProcessTable, pilot: Pilot[Any]) -> None:
+        table.filter_text = filter_text
+        found.append(lines(table)[0].rstrip())
+
+    play(scenario, view=view_with(processes), size=(width, 8))
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (200, "/user:ann (Esc clears) · 1 of 4 · GPU 2,7 not read"),
+        (140, "/user:ann · 1 of 4 · 2,7 not read"),
+        (120, "/user:ann · 1 of 4 · !2,7"),
+        (100, "/user:ann · 1 of 4"),
+        (80, "/user:ann"),
+        (56, "/user:ann"),
+    ],
+)
+def test_the_header_says_as_much_as_fits_and_the_filter_first(width: int, said: str) -> None:
+    header = header_of(width, "user:ann", sample_processes())
+    assert header.endswith(f" {said}")
+    assert "COMMAND " in header
+
+
+def test_a_filter_is_told_beside_the_place_in_the_table() -> None:
+    many = [simple(pid) for pid in range(1, 41)]
+    assert " /ann (Esc clears) · 1–7 of 40 (40 in all) · GPU 2,7" in header_of(200, "ann", many)
+
+
+@pytest.mark.parametrize("room", range(80))
+def test_notes_never_take_more_than_their_room(room: int) -> None:
+    notes = [Note(("/日本 user:ann",), "accent", "(Esc clears)"), Note(("3 of 29",), "dim"),
+             Note(("GPU 6 not read", "6 not read", "!6"), "warning")]  # fmt: skip
+    text = "".join(text for text, _ in fit_notes(notes, room, "…"))
+    assert cell_len(text) <= room
+    assert text.startswith("/日本 user:ann") or room < len("/日本 user:ann") + 2
+
+
+def test_while_a_filter_is_being_written_the_rows_stay_and_nothing_is_claimed() -> None:
+    busy = healthy_view(sample_processes())
+
+    async def scenario(app: SmallApp, table: ProcessTable, pilot: Pilot[Any]) -> None:
+        table.set_filter(replace(compile_filter("foo"), unfinished=True))
+        assert "The filter is not complete yet." in "".join(lines(table))
+        assert "foo" not in "".join(lines(table))
+        table.set_filter(replace(compile_filter("ann"), unfinished=True))
+        assert shown_pids(table) == [4101]
+
+    play(scenario, view=busy)
 
 
 def test_an_empty_table_says_which_lists_could_not_be_read() -> None:
@@ -660,7 +754,7 @@ def test_an_empty_table_says_which_lists_could_not_be_read() -> None:
 
 def test_lists_that_are_missing_are_told_beside_those_that_are_there() -> None:
     async def scenario(app: SmallApp, table: ProcessTable, pilot: Pilot[Any]) -> None:
-        assert lines(table)[0].rstrip().endswith("GPU 2, 7 not read")  # one lost, one silent
+        assert lines(table)[0].rstrip().endswith("GPU 2,7 not read")  # one lost, one silent
 
     play(scenario)
 
@@ -752,11 +846,13 @@ class BarApp(SmallApp):
         self.said.append(message)
 
 
-def play_bar(scenario: Callable[[BarApp, FilterBar, Pilot[Any]], Awaitable[None]]) -> None:
+def play_bar(
+    scenario: Callable[[BarApp, FilterBar, Pilot[Any]], Awaitable[None]], width: int = 100
+) -> None:
     async def run() -> None:
         bar = FilterBar()
         app = BarApp(bar)
-        async with app.run_test(size=(100, 5)) as pilot:
+        async with app.run_test(size=(width, 9)) as pilot:
             bar.open("")
             await pilot.pause()
             await scenario(app, bar, pilot)
@@ -783,6 +879,26 @@ def test_the_bar_filters_while_typing_and_keeps_the_last_good_filter() -> None:
         assert [message.text for message in app.said_of(FilterBar.Kept)] == ["ann mem>1G"]
 
     play_bar(scenario)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("typed", ["foo:bar", ">3", "user>ann", "mem>", "state:q"])
+def test_an_error_is_never_cut(width: int, typed: str) -> None:
+    async def scenario(app: BarApp, bar: FilterBar, pilot: Pilot[Any]) -> None:
+        assert "Fields: user gpu pid" in screen_text(app)
+        assert "mine" in screen_text(app)
+        await pilot.press(*typed)
+        await pilot.pause()
+        assert bar.error
+        assert " ".join(bar.error.split()) in screen_text(app)
+        assert app.said_of(FilterBar.Changed)[-1].filter.unfinished
+
+    play_bar(scenario, width)
+
+
+def screen_text(app: SmallApp) -> str:
+    rows = app.screen._compositor.render_strips()
+    return " ".join("".join(s.text for row in rows for s in [*row, Segment(" ")]).split())
 
 
 def test_escape_clears_the_bar() -> None:

@@ -130,6 +130,8 @@ class Keeper:
             elif not self._wanted:
                 if self._leaving:
                     return
+                self._say(RELEASED, None)  # also where there was no driver to let go of
+                pause = self._deadlines.retry_s
                 self._sleep(None, lambda: self._wanted or self._leaving)
             elif not self._open():
                 self._sleep(pause, self._unwanted)

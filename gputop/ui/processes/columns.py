@@ -9,10 +9,15 @@ from typing import Literal
 from gputop.errors import SettingsError
 from gputop.query import Amount
 from gputop.text import NO_VALUE, Units, duration, percent, size
+from gputop.ui.processes.marks import ASCII, UNICODE, Marks
 from gputop.ui.processes.rows import Row
 
 LEAST_COMMAND = 20
 """Cells the command keeps, as long as there is another column to drop."""
+ROOMY_COMMAND = 30
+"""Cells the command keeps, as long as there is a column that few would miss."""
+SELDOM = 8
+"""The rank from which on few would miss a column."""
 GAP = 1
 """Cells between two columns."""
 
@@ -130,17 +135,17 @@ COLUMNS: tuple[Column, ...] = (
     Column("sm", "SM%", _amount("sm", _ratio), _by("sm"),
            "Share of time its kernels ran, all its devices together: 100 is one device.", 4, 6, 0,
            field="sm"),
-    Column("memory_controller", "MEM%", _amount("memory_controller", _ratio),
+    Column("memory_controller", "MC%", _amount("memory_controller", _ratio),
            _by("memory_controller"),
-           "Share of time it read or wrote device memory, all its devices together.", 4, 6, 8),
+           "Share of time it kept the memory controller busy, all its devices together.", 4, 6, 8),
     Column("encoder", "ENC%", _amount("encoder", _ratio), _by("encoder"),
            "Share of time it used the video encoder, all its devices together.", 4, 6, 12),
     Column("decoder", "DEC%", _amount("decoder", _ratio), _by("decoder"),
            "Share of time it used the video decoder, all its devices together.", 4, 6, 11),
     Column("gpu_memory", "GPU MEM", _amount("memory", _bytes), _by("memory"),
            "Device memory it holds, all its devices together.", 8, 10, 0, field="mem"),
-    Column("gpu_memory_share", "GMEM%", _amount("memory_share", _ratio), _by("memory_share"),
-           "Its share of the memory of the devices it is on.", 5, 6, 5),
+    Column("gpu_memory_share", "MEM%", _amount("memory_share", _ratio), _by("memory_share"),
+           "How much of the memory of its devices it holds.", 5, 6, 5),
     Column("cpu", "CPU%", _amount("cpu", _ratio, of_process=True), _by("cpu"),
            "CPU time: 100 is one core.", 5, 6, 3, field="cpu"),
     Column("host_memory", "HOST MEM", _amount("host_memory", _bytes, of_process=True),
@@ -161,6 +166,24 @@ COLUMNS: tuple[Column, ...] = (
 BY_KEY: Mapping[str, Column] = {column.key: column for column in COLUMNS}
 DEFAULT_COLUMNS: tuple[str, ...] = tuple(column.key for column in COLUMNS)
 DEFAULT_SORT = "gpu_memory"
+
+
+def legend(marks: Marks) -> tuple[tuple[str, str], ...]:
+    """Sign and meaning of what the table says in signs, with these marks."""
+    return (
+        (marks.mine, "Yours."),
+        (marks.folded, "On several GPUs; u shows them one by one."),
+        (marks.tag, "Tagged."),
+        (marks.at_least, "At least: a part of the sum was not read."),
+        ("7:0", "MIG instance 0 of GPU 7."),
+        ("TYPE", BY_KEY["type"].help),
+        ("MEM%", BY_KEY["gpu_memory_share"].help),
+        ("MC%", BY_KEY["memory_controller"].help),
+    )
+
+
+LEGEND: tuple[tuple[str, str], ...] = legend(UNICODE)
+ASCII_LEGEND: tuple[tuple[str, str], ...] = legend(ASCII)
 
 
 def chosen_columns(keys: Sequence[str]) -> tuple[Column, ...]:
@@ -219,24 +242,33 @@ class Slot:
 
 
 def lay_out(
-    columns: Sequence[Column], widths: Mapping[str, int], start: int, total: int
+    columns: Sequence[Column],
+    widths: Mapping[str, int],
+    start: int,
+    total: int,
+    titles: Mapping[str, int] | None = None,
 ) -> list[Slot]:
     """Which columns fit between `start` and `total`, and where.
 
-    `widths` are the cells each column's texts take. Those of the highest rank are left out until
-    the command, which takes what remains, has :data:`LEAST_COMMAND` cells.
+    `widths` are the cells each column's texts take, `titles` those of titles that take more than
+    their words. Columns of the highest rank are left out until the command, which takes what
+    remains, has :data:`ROOMY_COMMAND` cells, or :data:`LEAST_COMMAND` if those that few would
+    miss are gone.
     """
+    cells = {c.key: max(_width(c, widths), (titles or {}).get(c.key, 0)) for c in columns}
     kept = list(columns)
     while True:
         fixed = [c for c in kept if c.key != "command"]
-        used = sum(_width(c, widths) + GAP for c in fixed)
-        expendable = [c for c in fixed if c.rank]
-        if total - start - used >= LEAST_COMMAND or not expendable:
+        room = total - start - sum(cells[c.key] + GAP for c in fixed)
+        last = max(fixed, key=lambda c: c.rank, default=None)
+        if last is None or not last.rank:
             break
-        kept.remove(max(expendable, key=lambda c: c.rank))
+        if room >= (ROOMY_COMMAND if last.rank >= SELDOM else LEAST_COMMAND):
+            break
+        kept.remove(last)
     slots = []
     for column in kept:
-        width = total - start if column.key == "command" else _width(column, widths)
+        width = total - start if column.key == "command" else cells[column.key]
         slots.append(Slot(column, start, max(width, 0)))
         start += width + GAP
     return slots

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from gputop.query import Filter, QueryError, compile_filter
+from gputop.query import FIELDS, Filter, QueryError, compile_filter
 
 
-class FilterBar(Horizontal):
-    """A prompt, the text, and beside it what is wrong with it."""
+HINT = f"Fields: {' '.join(field.name for field in FIELDS)}"
+
+
+class FilterBar(Vertical):
+    """A prompt and the text, and below it the fields there are, or what is wrong with it."""
 
     DEFAULT_CSS = """
-    FilterBar { height: 1; background: $surface; }
-    FilterBar > #filter-prompt { width: 2; color: $accent; background: $surface; }
-    FilterBar > Input {
-        width: 1fr; height: 1; border: none; padding: 0; background: $surface;
-    }
-    FilterBar > Input:focus { border: none; }
-    FilterBar > #filter-error {
-        width: auto; max-width: 60%; height: 1; padding: 0 1; color: $warning; background: $surface;
-    }
+    FilterBar { height: auto; background: $surface; }
+    FilterBar > Horizontal { height: 1; }
+    FilterBar #filter-prompt { width: 2; color: $accent; background: $surface; }
+    FilterBar Input { width: 1fr; height: 1; border: none; padding: 0; background: $surface; }
+    FilterBar Input:focus { border: none; }
+    FilterBar > Static { width: 1fr; height: auto; padding: 0 2; background: $surface; }
+    FilterBar > #filter-hint { text-style: dim; }
+    FilterBar > #filter-error { color: $warning; display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Clear the filter", show=False, id="filter.cancel"),
     ]
 
     class Changed(Message):
-        """Another filter is in force. It is not sent while the text is no filter."""
+        """Another filter is in force; the last good one, marked unfinished, while the text is no
+        filter.
+        """
 
         def __init__(self, compiled: Filter) -> None:
             super().__init__()
@@ -55,12 +60,17 @@ class FilterBar(Horizontal):
         )
         self.input.cursor_blink = False  # a blinking cursor costs more than the whole table
         self._error = Static("", id="filter-error", markup=False)
+        self._hint = Static(HINT, id="filter-hint", markup=False)
+        self._good = Filter()
+        """What the text was when it last was a filter."""
 
     def compose(self) -> ComposeResult:
-        """Prompt, text, error."""
-        yield Static("/ ", id="filter-prompt", markup=False)
-        yield self.input
+        """Prompt and text; error or hint."""
+        with Horizontal():
+            yield Static("/ ", id="filter-prompt", markup=False)
+            yield self.input
         yield self._error
+        yield self._hint
 
     @property
     def text(self) -> str:
@@ -83,12 +93,18 @@ class FilterBar(Horizontal):
         """Filter with every key; an unfinished text leaves the last filter in force."""
         event.stop()
         try:
-            compiled = compile_filter(event.value)
+            self._good = compile_filter(event.value)
         except QueryError as error:
-            self._error.update(str(error))
-            return
-        self._error.update("")
-        self.post_message(self.Changed(compiled))
+            self._say(str(error))
+            self.post_message(self.Changed(replace(self._good, unfinished=True)))
+        else:
+            self._say("")
+            self.post_message(self.Changed(self._good))
+
+    def _say(self, error: str) -> None:
+        self._error.update(error)
+        self._error.display = bool(error)
+        self._hint.display = not error
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Keep the filter, if it is one."""

@@ -11,32 +11,15 @@ from textual.strip import Strip
 
 from gputop.text import NO_VALUE, Units, fit
 from gputop.ui.processes.columns import Column, Drawing, Slot, lay_out
+from gputop.ui.processes.marks import ASCII, UNICODE, Marks
 from gputop.ui.processes.model import TableModel
+from gputop.ui.processes.note import Note, fit_notes
 from gputop.ui.processes.rows import Row
 from gputop.ui.themes import Palette
 from gputop.ui.widgets.base import blank
 
 LEAD = 3
 """Cells before the first column: tag, whose it is, whether it unfolds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """The signs of the table, each one cell wide (`branch` two)."""
-
-    tag: str
-    mine: str
-    folded: str
-    unfolded: str
-    branch: str
-    descending: str
-    ascending: str
-    at_least: str
-    cut: str
-
-
-UNICODE = Marks("●", "▪", "▸", "▾", "└ ", "▼", "▲", "≥", "…")
-ASCII = Marks("*", "~", "+", "-", "`-", "v", "^", ">", "~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +59,9 @@ class Picture:
         self._widths.clear()
 
     def draw(
-        self, model: TableModel, rows: Sequence[Row], width: int, look: Look, note: Part
+        self, model: TableModel, rows: Sequence[Row], width: int, look: Look, notes: Sequence[Note]
     ) -> list[Strip]:
-        """The header, with `note` at its right end, and `rows` (a part of what `model` shows)."""
+        """The header, with `notes` at its right end, and `rows` (a part of what `model` shows)."""
         if self._drawn_with != (look, width):
             self._drawn_with = look, width
             self._strips.clear()
@@ -87,12 +70,14 @@ class Picture:
             {column.key: column.text(row, drawing) or "" for column in self.columns} for row in rows
         ]
         self._widen(texts)
-        slots = lay_out(self.columns, self._widths, LEAD, width)
+        slots = lay_out(
+            self.columns, self._widths, LEAD, width, {model.column.key: cell_len(_title(model, look))}
+        )
         if slots != self.slots:
             self.slots = slots
             self._strips.clear()
         before, self._strips = self._strips, {}
-        strips = [self._header(model, width, look, note)]
+        strips = [self._header(model, width, look, notes)]
         for row, of_row in zip(rows, texts, strict=True):
             lead = _lead(model, row, look.marks)
             cells = tuple(of_row[slot.column.key] for slot in slots)
@@ -140,22 +125,27 @@ class Picture:
             background = "selection" if look.focused else "surface"
         return _strip(parts[:-1], background, look.palette, width)
 
-    def _header(self, model: TableModel, width: int, look: Look, note: Part) -> Strip:
+    def _header(
+        self, model: TableModel, width: int, look: Look, notes: Sequence[Note]
+    ) -> Strip:
         parts: list[Part] = [(" " * LEAD, "dim")]
         for slot in self.slots:
-            title = slot.column.title
             chosen = slot.column is model.column
-            if chosen:
-                descends = slot.column.descending is not model.reverse
-                title += look.marks.descending if descends else look.marks.ascending
+            title = _title(model, look) if chosen else slot.column.title
             role = "strong" if chosen else "dim"
             if slot.column.key == "command":
                 if self.scrolled:
                     title += f" {look.marks.cut}{self.scrolled}"
-                parts += _with_note((title, role), note, slot.width, look.marks.cut)
+                parts += _with_notes((title, role), notes, slot.width, look.marks.cut)
             else:
                 parts += [(_size(title, slot, look.marks.cut), role), (" ", "dim")]
         return _strip(parts, "surface", look.palette, width)
+
+
+def _title(model: TableModel, look: Look) -> str:
+    """Title and direction of the sort column."""
+    descends = model.column.descending is not model.reverse
+    return model.column.title + (look.marks.descending if descends else look.marks.ascending)
 
 
 def _cells(text: str) -> int:
@@ -206,11 +196,12 @@ def _size(text: str, slot: Slot, cut: str) -> str:
     return set_cell_size(text, slot.width)
 
 
-def _with_note(title: Part, note: Part, width: int, cut: str) -> list[Part]:
-    """A title at the left and a note at the right of `width` cells; the note comes first."""
-    text = fit(note[0], width, cut)
-    room = width - cell_len(text)
-    return [(set_cell_size(fit(title[0], max(room - 1, 0), cut), room), title[1]), (text, note[1])]
+def _with_notes(title: Part, notes: Sequence[Note], width: int, cut: str) -> list[Part]:
+    """A title at the left, whole, and as much of the notes as fits at the right of it."""
+    words = fit(title[0], width, cut)
+    fitting = fit_notes(notes, width - cell_len(words) - 1, cut) if notes else []
+    taken = sum(cell_len(text) for text, _ in fitting)
+    return [(set_cell_size(words, width - taken), title[1]), *fitting]
 
 
 def _strip(parts: Sequence[Part], background: str, palette: Palette, width: int) -> Strip:
@@ -228,7 +219,7 @@ def _strip(parts: Sequence[Part], background: str, palette: Palette, width: int)
 
 def message(text: str, width: int, height: int, palette: Palette, cut: str) -> list[Strip]:
     """What stands below the header where there is no row."""
-    lines = _wrap(text, max(width - 2 * LEAD, 1))
+    lines = wrap(text, max(width - 2 * LEAD, 1))
     strips = [blank(width, palette) for _ in range(height)]
     for y, line in enumerate(lines[: max(height - 1, 1)], 1 if height > 1 else 0):
         if y < height:
@@ -237,7 +228,8 @@ def message(text: str, width: int, height: int, palette: Palette, cut: str) -> l
     return strips
 
 
-def _wrap(text: str, width: int) -> list[str]:
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of at most `width` cells, but for a word that is longer by itself."""
     lines = [""]
     for word in text.split():
         joined = f"{lines[-1]} {word}".lstrip()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import BindingType
 from textual.message import Message
@@ -14,8 +15,8 @@ from textual.strip import Strip
 from gputop.actions.signals import Target
 from gputop.model.frame import Process
 from gputop.model.missing import explain
-from gputop.query import Filter, compile_filter
-from gputop.state.process_history import ProcessKey
+from gputop.query import Filter, Place, compile_filter
+from gputop.state.process_history import ProcessKey, may_have_left
 from gputop.text import clean
 from gputop.ui.keys import Key, bindings
 from gputop.ui.processes.columns import (
@@ -25,8 +26,17 @@ from gputop.ui.processes.columns import (
 )
 from gputop.ui.processes.filter_bar import FilterBar
 from gputop.ui.processes.model import TableModel
-from gputop.ui.processes.picture import Look, Part, Picture, message
-from gputop.ui.processes.rows import Row, RowKey, RowOptions, build_rows, cards_of, target_of
+from gputop.ui.processes.note import Note
+from gputop.ui.processes.picture import Look, Picture, message
+from gputop.ui.processes.rows import (
+    Row,
+    RowKey,
+    RowOptions,
+    build_rows,
+    cards_of,
+    compact_places,
+    target_of,
+)
 from gputop.ui.view import DeviceView, View
 from gputop.ui.widgets.base import LineWidget, blank
 
@@ -122,7 +132,11 @@ class ProcessTable(LineWidget, can_focus=True):
         """Show these processes; `view` names the devices and says why there may be none."""
         self._view = view
         options = RowOptions(self.uid, view.utc_s, self.device, self.hide_args)
+        told = self.model.lost
         self.model.load(build_rows(processes, cards_of(view.devices), options))
+        lost = self.model.lost
+        if lost is not None and lost is not told and not self._may_have_left(lost):
+            self.model.forget_lost()
         self._age_note()
         self.repaint()
 
@@ -202,7 +216,7 @@ class ProcessTable(LineWidget, can_focus=True):
         page = max(height - 1, 1)
         self._follow_cursor(page)
         rows = self.model.shown[self._top : self._top + page]
-        strips = self._picture.draw(self.model, rows, width, look, self._note(page))[:height]
+        strips = self._picture.draw(self.model, rows, width, look, self._notes(page))[:height]
         if not rows:
             return strips + message(
                 self._empty(), width, height - len(strips), look.palette, look.marks.cut
@@ -218,32 +232,56 @@ class ProcessTable(LineWidget, can_focus=True):
         top = min(max(self._top, cursor - page + 1), cursor)
         self._top = max(min(top, len(self.model.shown) - page), 0)
 
-    def _note(self, page: int) -> Part:
-        """What the header says at its right end."""
+    def _notes(self, page: int) -> list[Note]:
+        """What the header says at its right end, most important first."""
+        notes = []
+        if self.filter_text.strip() and not self.model.filter.unfinished:
+            notes.append(Note((f"/{clean(self.filter_text.strip())}",), "accent", "(Esc clears)"))
         lost = self.model.lost
         if lost is not None:
-            return " ".join(filter(None, (str(lost.pid), lost.name, "left"))), "notice"
+            pid, name = str(lost.pid), lost.name or ""
+            notes.append(Note((f"{pid} {name} left".replace("  ", " "), f"{pid} left"), "notice"))
+        if count := self._count(page):
+            notes.append(Note(count, "dim"))
         unread = self._unread()
         if unread and self.model.all:
-            return f"GPU {', '.join(self._label(d) for d, _ in unread)} not read", "warning"
-        count = len(self.model.shown)
-        if count > page:
-            last = min(self._top + page, count)
-            return f"{self._top + 1}{'-' if self.gputop.ascii else '–'}{last} of {count}", "dim"
-        if self.filter_text.strip():
-            return f"{count} of {len(self.model.all)}" if count else "", "dim"
-        return "", "dim"
+            where = compact_places([Place(d.info.index, d.info.uuid) for d, _ in unread])
+            notes.append(Note((f"GPU {where} not read", f"{where} not read", f"!{where}"),
+                              "warning"))  # fmt: skip
+        return notes
+
+    def _count(self, page: int) -> tuple[str, ...]:
+        """Where the rows in view stand among those the filter passes, and those among all."""
+        shown, every = len(self.model.shown), len(self.model.all)
+        passing = sum(not row.is_part for row in self.model.shown)
+        filtered = (f"{passing} of {every}",) if self.filter_text.strip() and passing else ()
+        if shown <= page:
+            return filtered
+        last = min(self._top + page, shown)
+        place = f"{self._top + 1}{'-' if self.gputop.ascii else '–'}{last} of {shown}"
+        return (f"{place} ({every} in all)", place, *filtered) if filtered else (place,)
+
+    def _may_have_left(self, row: Row) -> bool:
+        """A device whose list was not read says nothing of its processes."""
+        frame, driver = self._view.frame, self._view.driver
+        unread = {device.info.uuid for device, _ in self._unread()}
+        return (
+            driver.status == "ok"
+            and frame is not None
+            and not any(use.device in unread for use in row.process.uses)
+            and may_have_left(row.process, frame)
+        )
 
     def _empty(self) -> str:
         view = self._view
         if not view.ready:
             return "Waiting for the first reading."
+        if self.model.all and self.model.filter.unfinished:
+            return "The filter is not complete yet."
         if self.model.all:
             return f"No process matches the filter {clean(self.filter_text)} (Esc clears)."
         if view.driver.status != "ok":
-            return _DRIVER_SAYS.get(view.driver.status) or clean(
-                f"{view.driver.message} {view.driver.remedy}".strip()
-            )
+            return _DRIVER_SAYS.get(view.driver.status, _NO_DRIVER)
         unread = self._unread()
         if unread:
             where = "".join(f" GPU {self._label(d)}: {explain(reason)}." for d, reason in unread)
@@ -314,7 +352,7 @@ class ProcessTable(LineWidget, can_focus=True):
         slot = self._picture.command_slot()
         if slot is None:
             return
-        longest = max((len(row.command) for row in self.model.shown), default=0)
+        longest = max((cell_len(row.command) for row in self.model.shown), default=0)
         furthest = max(longest - slot.width + SCROLL, 0) // SCROLL * SCROLL
         scrolled = self._picture.scrolled + steps * SCROLL
         self._picture.scrolled = min(max(scrolled, 0), furthest)
@@ -411,6 +449,8 @@ class ProcessTable(LineWidget, can_focus=True):
         event.stop()
 
 
+_NO_DRIVER = "Look around with `gputop --demo`; `gputop doctor` says what is missing."
+"""What happened stands above, in place of the devices."""
 _DRIVER_SAYS: dict[str, str] = {
     "starting": "The driver is being opened.",
     "released": "The driver is released; x takes it back.",

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from textwrap import wrap
+from typing import TYPE_CHECKING, ClassVar
 
+from rich.style import Style
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.strip import Strip
 
 from gputop import text
 from gputop.model.metrics import BY_NAME, METRICS, Unit
 from gputop.model.missing import explain
-from gputop.model.nvml_tables import active_reasons
-from gputop.state.history import Span
-from gputop.state.store import DeviceState
-from gputop.state.windows import Columns, Window
+from gputop.model.nvml_tables import active_reasons, unknown_bits
+from gputop.state.windows import Window
 from gputop.ui.charts.layout import TALLEST_CHART, pane_height
-from gputop.ui.keys import Key
+from gputop.ui.keys import HERE_TOO, Key, bindings
+from gputop.ui.screens.base import ViewScreen
 from gputop.ui.view import DeviceView, View
 from gputop.ui.widgets.base import LineWidget, blank
 from gputop.ui.widgets.footer import Footer, window_text
 from gputop.ui.widgets.header import Header
 from gputop.ui.widgets.line import Line
+from gputop.ui.widgets.notice import Notice
 from gputop.ui.widgets.page import Page
-from gputop.ui.widgets.panes import Pen, chart_width, pane
+from gputop.ui.widgets.panes import ChartBook, chart_width, pane
 
 if TYPE_CHECKING:
-    from gputop.model.metrics import Metric
-    from gputop.ui.app import GputopApp
+    pass
 
 DEVICE_SCREEN_KEYS: tuple[Key, ...] = (
-    Key("back", "escape,q", "Esc", "back", "Back to the overview.", "Everywhere", footer=1,
+    Key("back", "escape", "Esc", "back", "Back to the screen before.", "Device screen", footer=1,
         palette=False),
-    Key("other(-1)", "left,h", "←", "previous", "The device before.", "Devices", footer=3,
-        palette=False),
-    Key("other(1)", "right,l", "→", "next", "The device after.", "Devices", footer=4,
-        palette=False),
-    Key("help", "question_mark,f1", "?", "help", "Show every key.", "Everywhere", footer=2,
+    Key("other(-1)", "left,h", "←, h", "previous", "The device before.", "Device screen",
+        footer=2, palette=False),
+    Key("other(1)", "right,l", "→, l", "next", "The device after.", "Device screen", footer=3,
         palette=False),
 )  # fmt: skip
 
@@ -79,24 +77,24 @@ class Facts(Page):
 
     def __init__(self) -> None:
         super().__init__(id="facts")
-        self.state: DeviceState | None = None
-        self.view: DeviceView | None = None
+        self.device: DeviceView | None = None
         self.now = 0.0
 
     def rows(self, width: int) -> list[Strip]:
         """Sections that have a value."""
-        state = self.state
-        if state is None:
+        device = self.device
+        if device is None:
             return []
-        rows = self._identity(state, width) + self._warnings(width) + self._instances(width)
+        rows = self._identity(device, width) + self._warnings(device, width)
+        rows += self._held_back(device, width) + self._instances(device, width)
         listed = {name for _, names in SECTIONS for name in names}
         more = tuple(m.name for m in METRICS if m.name not in listed and m.unit is not Unit.BITS)
         for title, names in (*SECTIONS, ("More", more)):
-            rows += self._section(state, title, names, width)
-        return rows + self._missing(state, width)
+            rows += self._section(device, title, names, width)
+        return rows + self._missing(device, width)
 
-    def _identity(self, state: DeviceState, width: int) -> list[Strip]:
-        info = state.info
+    def _identity(self, device: DeviceView, width: int) -> list[Strip]:
+        info = device.info
         facts = {
             "UUID": info.uuid, "Bus id": info.bus_id, "Architecture": info.architecture,
             "Compute capability": info.compute_capability, "NUMA node": info.numa_node,
@@ -109,40 +107,58 @@ class Facts(Page):
             if value is not None
         ]
 
-    def _warnings(self, width: int) -> list[Strip]:
-        view, glyphs = self.view, self.gputop.glyphs
-        if view is None or not view.alerts:
+    def _held_back(self, device: DeviceView, width: int) -> list[Strip]:
+        """Throttling, and how it is known."""
+        if not device.shares:
+            return []
+        basis = {"counter": "counted by the driver", "sampled": "sampled"}
+        rows = [self._heading("Held back, last minute", width)]
+        for share in device.shares:
+            words = f"{text.percent(share.share)} of {share.covered_s} s, {basis[share.basis]}"
+            rows.append(self._fact(share.reason.label, words, width))
+        return rows
+
+    def _warnings(self, device: DeviceView, width: int) -> list[Strip]:
+        glyphs = self.gputop.glyphs
+        if not device.alerts:
             return []
         rows = [self._heading("Warnings", width)]
-        for alert in view.alerts:
+        for alert in device.alerts:
             style = self.palette.style(alert.severity)
             detail = f": {alert.detail}" if alert.detail else ""
             words = f"  {glyphs.severity(alert.severity)} {alert.title}{detail}"
-            rows.append(Line(width).add(text.clean(words), style).strip(style))
-            dim = self.palette.style("dim")
-            rows.append(Line(width).add(f"    {text.clean(alert.advice)}", dim).strip(dim))
+            rows += self._wrapped(words, width, style, "    ")
+            rows += self._wrapped(f"    {alert.advice}", width, self.palette.style("dim"), "    ")
         return rows
 
-    def _instances(self, width: int) -> list[Strip]:
-        if self.view is None or not self.view.instances:
+    def _wrapped(self, words: str, width: int, style: Style, hanging: str) -> list[Strip]:
+        parts = wrap(text.clean(words), max(width - 1, 20), subsequent_indent=hanging,
+                     drop_whitespace=True, initial_indent="")  # fmt: skip
+        indent = words[: len(words) - len(words.lstrip())]
+        parts[:1] = [indent + parts[0].lstrip()] if parts else []
+        return [Line(width).add(part, style).strip(style) for part in parts]
+
+    def _instances(self, device: DeviceView, width: int) -> list[Strip]:
+        if not device.instances:
             return []
         rows = [self._heading("MIG instances", width)]
-        for instance in self.view.instances:
+        for instance in device.instances:
             pair = text.bytes_pair(
                 instance.value("memory_used_bytes").value,
                 instance.value("memory_total_bytes").value, self.gputop.units,
             )  # fmt: skip
             name = instance.info.mig_profile or instance.info.name
-            words = f"{pair}  {instance.processes} processes"
+            count = instance.processes
+            words = f"{pair}, {count} process{'es' * (count != 1)}"
             rows.append(self._fact(text.clean(name), words, width))
         return rows
 
     def _section(
-        self, state: DeviceState, title: str, names: tuple[str, ...], width: int
+        self, device: DeviceView, title: str, names: tuple[str, ...], width: int
     ) -> list[Strip]:
         rows = []
         for name in names:
-            metric, value = BY_NAME[name], state.value(name)
+            metric, value = BY_NAME[name], device.value(name)
             if value.value is None:
                 continue
             words = text.value(metric, value.value, self.gputop.units)
@@ -151,15 +167,18 @@ class Facts(Page):
                 words += f" ({explain(value.reason)}{age})"
             rows.append(self._fact(metric.label, words, width, old=value.reason is not None))
         if title == "Clocks":
-            mask = state.number("event_reasons")
-            for reason in active_reasons(None if mask is None else int(mask)):
+            mask = int(device.number("event_reasons") or 0)
+            for reason in active_reasons(mask):
                 rows.append(self._fact("Held by", reason.label, width))
+            if unknown_bits(mask):
+                words = f"unknown reason {unknown_bits(mask):#x}"
+                rows.append(self._fact("Held by", words, width))
         return [self._heading(title, width), *rows] if rows else []
 
-    def _missing(self, state: DeviceState, width: int) -> list[Strip]:
+    def _missing(self, device: DeviceView, width: int) -> list[Strip]:
         by_reason: dict[str, list[str]] = {}
         for metric in METRICS:
-            value = state.value(metric.name)
+            value = device.value(metric.name)
             if value.value is None and value.reason:
                 by_reason.setdefault(value.reason, []).append(metric.label)
         if not by_reason:
@@ -168,8 +187,7 @@ class Facts(Page):
         dim = self.palette.style("dim")
         for reason, labels in by_reason.items():
             said = f"{explain(reason)}: {', '.join(labels)}"
-            for part in _wrapped(said[0].upper() + said[1:], width - 4):
-                rows.append(Line(width).add(f"  {part}", dim).strip(dim))
+            rows += self._wrapped("  " + said[0].upper() + said[1:], width, dim, "    ")
         return rows
 
     def _heading(self, words: str, width: int) -> Strip:
@@ -178,7 +196,9 @@ class Facts(Page):
 
     def _fact(self, word: str, value: str, width: int, old: bool = False) -> Strip:
         palette = self.palette
-        line = Line(width).add(f"  {text.fit(word, 31):<31} ", palette.style("dim"))
+        # A long value takes what it needs of the blanks behind its name.
+        column = max(min(31, width - 4 - text.display_width(value)), len(word))
+        line = Line(width).add(f"  {text.fit(word, 31):<{min(column, 31)}} ", palette.style("dim"))
         return line.add(value, palette.style("faint" if old else "text")).strip(
             palette.style("text")
         )
@@ -191,7 +211,7 @@ class Charts(LineWidget):
         super().__init__(id="charts")
         self.device: DeviceView | None = None
         self.view = View()
-        self._columns: dict[tuple[str, str], Columns] = {}
+        self._book = ChartBook()
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """The pane."""
@@ -199,24 +219,17 @@ class Charts(LineWidget):
             return [blank(width, self.palette)] * height
         app, view = self.gputop, self.view
         window = Window.over(app.window_s, chart_width(width), view.now, view.period_s)
-        pen = Pen(app.palette, app.glyphs, app.units, app.ascii, view.now, self._chart)
+        pen = self._book.pen(app, view)
         tallest = max(TALLEST_CHART, height // 4)
         rows = next((r for r in range(tallest, 0, -1) if pane_height(r) <= height), 1)
         drawn = [Strip(s, width) for s in pane(self.device, pen, window, width, rows, False)]
         return (drawn + [blank(width, self.palette)] * height)[:height]
 
-    def _chart(self, device: DeviceView, metric: Metric, window: Window) -> list[Span | None]:
-        key = (device.info.uuid, metric.name)
-        kept = self._columns.setdefault(key, Columns())
-        return kept.get(device.history, metric.name, window)
 
-
-class DeviceScreen(Screen[None]):
+class DeviceScreen(ViewScreen):
     """Charts beside facts; one above the other where it is narrow."""
 
     DEFAULT_CSS = """
-    DeviceScreen { layout: vertical; overflow: hidden; }
-    DeviceScreen > LineWidget { width: 1fr; height: 1; }
     DeviceScreen > #body { height: 1fr; width: 1fr; }
     DeviceScreen #charts { width: 3fr; height: 1fr; }
     DeviceScreen #facts { width: 2fr; height: 1fr; min-width: 56; }
@@ -224,28 +237,25 @@ class DeviceScreen(Screen[None]):
     DeviceScreen.narrow #charts { width: 1fr; height: 6; }
     DeviceScreen.narrow #facts { width: 1fr; min-width: 1; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "back", "back", show=False),
-        Binding("left,h", "other(-1)", "previous", show=False),
-        Binding("right,l", "other(1)", "next", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(DEVICE_SCREEN_KEYS)
 
     def __init__(self, uuid: str) -> None:
         super().__init__()
         self.uuid = uuid
 
     @property
-    def gputop(self) -> GputopApp:
-        """The app, as the type it has."""
-        return cast("GputopApp", self.app)
+    def copyable(self) -> tuple[str, str] | None:
+        """The device's UUID."""
+        return self.uuid, "UUID"
 
     def compose(self) -> ComposeResult:
         """Header, charts and facts, footer."""
         yield Header(id="header")
+        yield Notice(id="notice")
         with Horizontal(id="body"):
             yield Charts()
             yield Facts()
-        yield Footer(DEVICE_SCREEN_KEYS, id="footer")
+        yield Footer((*DEVICE_SCREEN_KEYS, *HERE_TOO), id="footer")
 
     def on_mount(self) -> None:
         """Show what there is."""
@@ -256,14 +266,12 @@ class DeviceScreen(Screen[None]):
         """Side by side only where both have room."""
         self.set_class(self.size.width < 120, "narrow")
 
-    def show(self, view: View) -> None:
-        """Draw a view."""
+    def draw_view(self, view: View) -> None:
+        """Charts, facts, and the charts' window."""
         device = next((d for d in view.devices if d.info.uuid == self.uuid), None)
-        self.query_one(Header).show(view, self.gputop.behind_s)
         charts, facts = self.query_one(Charts), self.query_one(Facts)
         charts.device, charts.view = device, view
-        facts.state, facts.view = self.gputop.store.device(self.uuid), device
-        facts.now = view.now
+        facts.device, facts.now = device, view.now
         charts.repaint()
         facts.reload()
         self.query_one(Footer).show(window_text(self.gputop.window_s))
@@ -274,13 +282,3 @@ class DeviceScreen(Screen[None]):
         if self.uuid in uuids:
             self.uuid = uuids[(uuids.index(self.uuid) + step) % len(uuids)]
             self.show(self.gputop.view)
-
-    def action_back(self) -> None:
-        """Back to the overview."""
-        self.dismiss()
-
-
-def _wrapped(words: str, width: int) -> list[str]:
-    from textwrap import wrap
-
-    return wrap(words, max(width, 20))

@@ -14,11 +14,17 @@ from gputop import __version__
 from gputop.model.nvml_tables import HARMFUL, SEVERITIES
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, Section
 from gputop.ui.processes.table import TABLE_KEYS
+from gputop.ui.screens.device import DEVICE_SCREEN_KEYS
+from gputop.ui.screens.process import PROCESS_KEYS
+from gputop.ui.screens.warnings import WARNING_KEYS
 from gputop.ui.view import CHARTS
 from gputop.ui.widgets.line import Line
-from gputop.ui.widgets.page import Page
+from gputop.ui.widgets.page import SCROLL_KEYS, Page
 
-ALL_KEYS: tuple[Key, ...] = (*APP_KEYS, *DEVICE_KEYS, *OVERVIEW_KEYS, *TABLE_KEYS)
+ALL_KEYS: tuple[Key, ...] = (
+    *APP_KEYS, *DEVICE_KEYS, *OVERVIEW_KEYS, *TABLE_KEYS, *DEVICE_SCREEN_KEYS, *PROCESS_KEYS,
+    *WARNING_KEYS, *SCROLL_KEYS,
+)  # fmt: skip
 """In the order of the help."""
 
 HANGING = 17
@@ -90,7 +96,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen > HelpPage { width: 90%; max-width: 100; height: 90%; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1,q", "dismiss", "close", show=False)
+        Binding("escape,question_mark,f1", "dismiss", "close", show=False)
     ]
 
     def compose(self) -> ComposeResult:

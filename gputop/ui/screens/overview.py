@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.strip import Strip
 
 from gputop.ui.charts.layout import SMALLEST
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, bindings
 from gputop.ui.processes.filter_bar import FilterBar
 from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
+from gputop.ui.screens.base import ViewScreen
 from gputop.ui.view import View
 from gputop.ui.widgets.base import LineWidget, blank
 from gputop.ui.widgets.device_grid import DeviceGrid
@@ -21,9 +21,6 @@ from gputop.ui.widgets.header import Header
 from gputop.ui.widgets.host_panel import PANEL_ROWS, HostPanel
 from gputop.ui.widgets.line import Line
 from gputop.ui.widgets.notice import Notice
-
-if TYPE_CHECKING:
-    from gputop.ui.app import GputopApp
 
 PANEL_FROM = (80, 30)
 """Columns and rows from which the host has its panel of four rows."""
@@ -63,12 +60,10 @@ class Devices(DeviceGrid):
             self.post_message(self.Opened(self.current.info.uuid))
 
 
-class OverviewScreen(Screen[None]):
+class OverviewScreen(ViewScreen):
     """Host line, one pane per device, process table, footer."""
 
     DEFAULT_CSS = """
-    OverviewScreen { layout: vertical; overflow: hidden; }
-    OverviewScreen > LineWidget { width: 1fr; height: 1; }
     OverviewScreen > ProcessTable { height: 1fr; }
     """
 
@@ -88,9 +83,12 @@ class OverviewScreen(Screen[None]):
         self._arranged_for: tuple[int, ...] = ()
 
     @property
-    def gputop(self) -> GputopApp:
-        """The app, as the type it has."""
-        return cast("GputopApp", self.app)
+    def copyable(self) -> tuple[str, str] | None:
+        """The UUID or PID under the cursor."""
+        device, key = self.devices.current, self.table.cursor_key
+        if self.devices.has_focus:
+            return (device.info.uuid, "UUID") if device else None
+        return (str(key.process.pid), "PID") if key else None
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
@@ -112,13 +110,11 @@ class OverviewScreen(Screen[None]):
         """Choose the forms anew."""
         self.show(self.gputop.view)
 
-    def show(self, view: View) -> None:
-        """Draw a view."""
+    def draw_view(self, view: View) -> None:
+        """Choose the forms, then draw them."""
+        self._arrange(view)
         self.devices.show(view)
         self.table.load(view.processes, view)
-        self.notice.show(self.gputop.trouble, self.size.width)
-        self._arrange(view)
-        self.header.show(view, self.gputop.behind_s)
         self.host.show(view)
         self.footer.show(window_text(self.gputop.window_s))
 
@@ -145,11 +141,6 @@ class OverviewScreen(Screen[None]):
         self.table.focus()
         self._arrange(self.gputop.view)
 
-    def show_age(self) -> None:
-        """Only the age of the readings changed."""
-        self.header.show(self.gputop.view, self.gputop.behind_s)
-        self.notice.show(self.gputop.trouble, self.size.width)
-
     def _arrange(self, view: View) -> None:
         """Give host and devices their rows; the table has the rest."""
         width, height = self.size
@@ -158,7 +149,7 @@ class OverviewScreen(Screen[None]):
         host_rows = PANEL_ROWS if panel else 1
         extra = self.notice.rows + int(self.filter_bar.display)
         rows = height - 2 - extra - host_rows
-        device_rows = self.devices.plan(width, rows, wanted)
+        device_rows = self.devices.plan(len(view.devices), width, rows, wanted)
         small = width < SMALLEST[0] or height < SMALLEST[1]
         arranged = (width, height, host_rows, device_rows, small)
         if arranged == self._arranged_for:

@@ -10,14 +10,12 @@ from textual.message import Message
 from textual.strip import Strip
 
 from gputop import text
-from gputop.model.metrics import Metric
-from gputop.state.history import Span
-from gputop.state.windows import Columns, Window
+from gputop.state.windows import Window
 from gputop.ui.charts.layout import Grid, choose
 from gputop.ui.view import DeviceView, View
 from gputop.ui.widgets.base import LineWidget, blank
 from gputop.ui.widgets.line import Line
-from gputop.ui.widgets.panes import Pen, chart_width, pane
+from gputop.ui.widgets.panes import ChartBook, chart_width, pane
 from gputop.ui.widgets.rows import cell, row, row_charts
 
 
@@ -36,7 +34,7 @@ class DeviceGrid(LineWidget, can_focus=True):
         self._view = View()
         self._grid = Grid("pane", 1, 1, 0)
         self._cursor: str | None = None
-        self._columns: dict[tuple[str, str], Columns] = {}
+        self._book = ChartBook()
 
     # --- what is shown ---------------------------------------------------------------------------
 
@@ -45,11 +43,10 @@ class DeviceGrid(LineWidget, can_focus=True):
         self._view = view
         self.repaint()
 
-    def plan(self, width: int, rows: int, table_rows: int) -> int:
-        """Choose the form for a screen part of `width` cells and `rows` rows, shared with the
-        process table, which would like `table_rows`. Returns the rows the devices take.
+    def plan(self, count: int, width: int, rows: int, table_rows: int) -> int:
+        """Choose the form of `count` devices for a screen part of `width` cells and `rows` rows,
+        shared with the process table, which would like `table_rows`. Returns the rows they take.
         """
-        count = len(self._view.devices)
         self._grid = choose(count, width, rows, table_rows) if count else Grid("pane", 1, 1, 4)
         return self._grid.height
 
@@ -76,10 +73,11 @@ class DeviceGrid(LineWidget, can_focus=True):
         grid, gaps = self._grid, self.palette.style("text")
         base, spare = divmod(width, grid.columns)
         window = self._window(chart_width(base))
+        pen = self._book.pen(self.gputop, self._view)
         lines: list[list[Segment]] = []
         for group in self._groups():
             drawn = [
-                pane(device, self._pen(), window, base + (number < spare), grid.chart_rows,
+                pane(device, pen, window, base + (number < spare), grid.chart_rows,
                      self._is_current(device))
                 for number, device in enumerate(group)
             ]  # fmt: skip
@@ -91,6 +89,7 @@ class DeviceGrid(LineWidget, can_focus=True):
 
     def _rows(self, width: int) -> list[list[Segment]]:
         grid, palette = self._grid, self.palette
+        pen = self._book.pen(self.gputop, self._view)
         edge = Segment(f"{self.gputop.glyphs.bar}", palette.style("border"))
         base, spare = divmod(width - (grid.columns - 1), grid.columns)
         cells, _ = row_charts(base)
@@ -105,9 +104,9 @@ class DeviceGrid(LineWidget, can_focus=True):
                 if device is None:
                     line.append(Segment(" " * wide, palette.style("text")))
                 elif grid.form == "row":
-                    line += row(device, self._pen(), window, wide, self._is_current(device))
+                    line += row(device, pen, window, wide, self._is_current(device))
                 else:
-                    line += cell(device, self._pen(), wide, self._is_current(device))
+                    line += cell(device, pen, wide, self._is_current(device))
             lines.append(line)
         return lines
 
@@ -120,7 +119,11 @@ class DeviceGrid(LineWidget, can_focus=True):
         if driver.status == "ok" and asked:
             words["ok"] = "Of the devices that were asked for, none is here."
         said = [driver.message or words.get(driver.status, ""), driver.remedy]
-        roles = ["strong" if driver.status in {"starting", "ok"} else "warning", "text"]
+        roles = ["strong" if driver.status in {"starting", "ok"} else "warning", "text", "dim"]
+        if driver.status not in {"starting", "ok"}:
+            said.append("`gputop --demo` shows a simulated machine; `gputop doctor` says more.")
+        else:
+            said.append("")
         strips = [blank(width, palette)]
         for line_text, role in zip(said, roles, strict=True):
             for part in _wrapped(text.clean(line_text), width - 4):
@@ -136,15 +139,6 @@ class DeviceGrid(LineWidget, can_focus=True):
         view = self._view
         return Window.over(self.gputop.window_s, cells, view.now, view.period_s)
 
-    def _pen(self) -> Pen:
-        app = self.gputop
-        return Pen(app.palette, app.glyphs, app.units, app.ascii, self._view.now, self._chart)
-
-    def _chart(self, device: DeviceView, metric: Metric, window: Window) -> list[Span | None]:
-        key = (device.info.uuid, metric.name)
-        kept = self._columns.setdefault(key, Columns())
-        return kept.get(device.history, metric.name, window)
-
     def _is_current(self, device: DeviceView) -> bool:
         return self.has_focus and device is self.current
 
@@ -157,7 +151,8 @@ class DeviceGrid(LineWidget, can_focus=True):
         if current is None:
             return
         at = devices.index(current) + right + down * self._grid.columns
-        self._cursor = devices[min(max(at, 0), len(devices) - 1)].info.uuid
+        if 0 <= at < len(devices):
+            self._cursor = devices[at].info.uuid
         self.repaint()
 
     def watch_has_focus(self, has_focus: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual import events
 from textual.strip import Strip
 
 from gputop.ui.keys import Key
@@ -26,6 +27,8 @@ class Footer(LineWidget):
         super().__init__(id=id)
         self._keys = sorted((key for key in keys if key.footer), key=lambda key: key.footer)
         self._right = ""
+        self._drawn: list[tuple[range, Key]] = []
+        """The cells of each key in the picture."""
 
     def show(self, right: str) -> None:
         """Put a few words at the right end, such as the charts' window."""
@@ -40,25 +43,20 @@ class Footer(LineWidget):
         word_style = palette.style("dim", "surface")
         line = Line(width)
         line.add(" ", word_style)
+        self._drawn = []
         for key in self._keys:
             shown = key.shown.split(",")[0]
             if line.room < len(shown) + len(key.label) + 3 + len(self._right):
                 break
+            start = width - line.room
             line.add(shown, key_style).add(f" {key.label}  ", word_style)
+            self._drawn.append((range(start, width - line.room - 1), key))
         line.until(width - len(self._right) - 1, word_style)
         line.add(self._right, word_style)
         return [line.strip(word_style)] + [blank(width, palette)] * (height - 1)
 
-    def on_click(self, event: object) -> None:
+    def on_click(self, event: events.Click) -> None:
         """A click on a key presses it."""
-        x = getattr(event, "x", 0) - 1
-        for key in self._keys:
-            wide = len(key.shown.split(",")[0]) + len(key.label) + 3
-            if 0 <= x < wide:
-                self.run_later(key)
-                return
-            x -= wide
-
-    def run_later(self, key: Key) -> None:
-        """Run the action of a key."""
-        self.call_later(self.gputop.run_action, key.action)
+        for cells, key in self._drawn:
+            if event.x in cells:
+                self.gputop.press(key)

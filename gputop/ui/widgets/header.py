@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from rich.style import Style
 from textual.strip import Strip
 
@@ -80,10 +78,11 @@ class Header(LineWidget):
         )  # fmt: skip
         for severity, count in counts:
             if count:
-                noun = f" {severity}" if wordy else ""
+                noun = f" {severity}{'s' * (severity == 'warning' and count > 1)}" if wordy else ""
                 badge = f" {app.glyphs.severity(severity)} {count}{noun} "
                 pieces += [(badge, palette.alert(severity)), (" ", plain)]
-        if not view.criticals and not view.warnings and view.devices and wordy:
+        read = any(device.ok for device in view.devices)
+        if not view.criticals and not view.warnings and read and wordy:
             pieces.append(("no warnings  ", palette.style("good", "surface")))
         if self._behind_s is not None:
             pieces.append((f" {text.duration(self._behind_s)} old ", palette.alert("warning")))
@@ -91,6 +90,5 @@ class Header(LineWidget):
         period = text.duration(view.period_s) if view.period_s >= 1 else f"{view.period_s:g} s"
         pieces.append((f"every {period} ", dim))
         if view.utc_s:
-            clock = datetime.fromtimestamp(view.utc_s).strftime("%H:%M:%S")
-            pieces.append((f"{clock} ", plain))
+            pieces.append((text.local_time(view.utc_s, "%H:%M:%S "), plain))
         return pieces

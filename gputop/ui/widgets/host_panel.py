@@ -6,8 +6,8 @@ from rich.segment import Segment
 from textual.strip import Strip
 
 from gputop import text
-from gputop.model.frame import HostReading
 from gputop.model.metrics import Aggregate
+from gputop.state.store import host_memory
 from gputop.state.windows import Columns, Window
 from gputop.ui.charts.blocks import sparkline, strip_of_cores
 from gputop.ui.view import View
@@ -16,14 +16,6 @@ from gputop.ui.widgets.line import Line
 from gputop.ui.widgets.panes import EDGES, LABEL_WIDTH, VALUE_WIDTH
 
 PANEL_ROWS = 4
-
-
-def used_memory(host: HostReading) -> tuple[int | None, int | None]:
-    """Used and total: the container's limit where there is one, for that is what binds."""
-    limits = host.container
-    if limits and limits.memory_limit_bytes is not None:
-        return limits.memory_used_bytes, limits.memory_limit_bytes
-    return host.memory_used_bytes, host.memory_total_bytes
 
 
 class HostPanel(LineWidget):
@@ -54,11 +46,6 @@ class HostPanel(LineWidget):
         if host.cores:
             facts.append(f"{'max' if short else 'busiest core'} {text.percent(max(host.cores))}")
         limits = host.container
-        if limits and limits.cpu_quota_cores is not None:
-            used = (
-                text.NO_VALUE if limits.cpu_used_cores is None else f"{limits.cpu_used_cores:.1f}"
-            )
-            facts.append(f"quota {used}/{limits.cpu_quota_cores:g} cores")
         if limits and limits.cpu_throttled is not None:
             facts.append(f"throttled {text.percent(limits.cpu_throttled)}")
         if host.iowait is not None:
@@ -72,6 +59,16 @@ class HostPanel(LineWidget):
                                    self.gputop.units, True)  # fmt: skip
             facts.append(f"swap {pair}")
         return facts
+
+    def _cpu_text(self) -> str:
+        """The load; in a container the cores it uses of its quota."""
+        host = self._view.host
+        limits = host.container
+        if limits and limits.cpu_quota_cores:
+            used = limits.cpu_used_cores
+            words = text.NO_VALUE if used is None else f"{used:.1f}"
+            return f"{words}/{limits.cpu_quota_cores:g} cores"
+        return text.percent(host.cpu_utilization)
 
     def _pressure(self, short: bool) -> list[str]:
         pressure = self._view.host.pressure
@@ -103,9 +100,9 @@ class HostPanel(LineWidget):
         dim, plain = palette.style("dim"), palette.style("text")
         chart = 10 if width < 90 else 20 if width < 140 else 40
         line = Line(width)
-        line.add(" cpu ", dim).add(f"{text.percent(host.cpu_utilization):>5} ", plain)
+        line.add(" cpu ", dim).add(f"{self._cpu_text():>5} ", plain)
         line.extend(self._chart("cpu_utilization", chart, 1.0), chart)
-        used, total = used_memory(host)
+        used, total = host_memory(host)
         memory = f"  mem {text.bytes_pair(used, total, app.units, True)}"
         for number, fact in enumerate(self._facts(short=True)):
             piece = f"  {fact}"
@@ -125,10 +122,10 @@ class HostPanel(LineWidget):
         if up:
             top.add(f" {up} ", palette.style("dim"))
         top.until(width - 1, edge, glyphs.dash).add(glyphs.corners[1], edge)
-        used, total = used_memory(host)
+        used, total = host_memory(host)
         rows = [
             top.strip(edge),
-            self._row(width, "cpu", text.percent(host.cpu_utilization), "cpu_utilization", 1.0,
+            self._row(width, "cpu", self._cpu_text(), "cpu_utilization", 1.0,
                       cores=True),
             self._row(width, "mem", text.bytes_pair(used, total, self.gputop.units),
                       "memory_used_bytes", float(total or 1), cores=False),

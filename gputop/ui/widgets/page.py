@@ -5,27 +5,29 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.strip import Strip
 
+from gputop.ui.keys import Key, bindings
 from gputop.ui.widgets.base import LineWidget, blank
 
-SCROLL_KEYS: tuple[tuple[str, str, str], ...] = (
-    ("up,k", "go(-1)", "up"),
-    ("down,j", "go(1)", "down"),
-    ("pageup,ctrl+b", "go_page(-1)", "page up"),
-    ("pagedown,ctrl+f", "go_page(1)", "page down"),
-    ("home,g", "go(-1000000)", "top"),
-    ("end,G", "go(1000000)", "bottom"),
+SCROLL_KEYS: tuple[Key, ...] = tuple(
+    Key(action, keys, shown, label, meaning, "Scrolling", palette=False)
+    for action, keys, shown, label, meaning in (
+        ("go(-1)", "up,k", "↑ k", "up", "A row up."),
+        ("go(1)", "down,j", "↓ j", "down", "A row down."),
+        ("go_page(-1)", "pageup,ctrl+b", "PgUp", "page up", "A page up."),
+        ("go_page(1)", "pagedown,ctrl+f", "PgDn", "page down", "A page down."),
+        ("go(-1000000)", "home,g", "Home g", "top", "To the first row."),
+        ("go(1000000)", "end,G", "End G", "bottom", "To the last row."),
+    )
 )
 
 
 class Page(LineWidget, can_focus=True):
     """Rows that a subclass makes in `rows`; with `picks` there is a cursor on one of them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(keys, action, label, show=False) for keys, action, label in SCROLL_KEYS
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(SCROLL_KEYS)
     picks = False
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
@@ -12,13 +13,15 @@ from gputop import text
 from gputop.model.metrics import BY_NAME, Metric
 from gputop.model.missing import explain
 from gputop.state.history import Span
-from gputop.state.last_good import Value
-from gputop.state.windows import Window
+from gputop.state.windows import Columns, Window
 from gputop.ui.charts.blocks import area, level_of, sparkline, time_axis
 from gputop.ui.glyphs import Glyphs
 from gputop.ui.themes import Palette
-from gputop.ui.view import CHARTS, DeviceView
+from gputop.ui.view import CHARTS, DeviceView, View
 from gputop.ui.widgets.line import Line
+
+if TYPE_CHECKING:
+    from gputop.ui.app import GputopApp
 
 LABEL_WIDTH = 6
 VALUE_WIDTH = 13
@@ -38,8 +41,27 @@ class Pen:
     units: text.Units
     ascii: bool
     now: float
+    released: bool
+    """True while the driver is let go of."""
     columns: Callable[[DeviceView, Metric, Window], list[Span | None]]
     """The columns of a device's chart, kept from one picture to the next."""
+
+
+class ChartBook:
+    """The columns of every chart of a widget, kept from one picture to the next."""
+
+    def __init__(self) -> None:
+        self._columns: dict[tuple[str, str], Columns] = {}
+
+    def columns(self, device: DeviceView, metric: Metric, window: Window) -> list[Span | None]:
+        """The columns of a device's chart."""
+        kept = self._columns.setdefault((device.info.uuid, metric.name), Columns())
+        return kept.get(device.history, metric.name, window)
+
+    def pen(self, app: GputopApp, view: View) -> Pen:
+        """The pen to draw a view with."""
+        released = view.driver.status == "released"
+        return Pen(app.palette, app.glyphs, app.units, app.ascii, view.now, released, self.columns)
 
 
 def chart_width(pane_width: int) -> int:
@@ -100,7 +122,7 @@ def state_text(device: DeviceView, pen: Pen) -> str:
     """Clock and P-state; or what is wrong with the readings, and for how long."""
     reading = device.reading
     if reading.status == "pending":
-        return "reading" + pen.glyphs.ellipsis
+        return "released" if pen.released else "reading" + pen.glyphs.ellipsis
     if reading.status != "ok":
         words = {"lost": "lost", "timed_out": "no answer", "error": "error"}[reading.status]
         since = reading.since_s
@@ -145,7 +167,7 @@ def _metric_rows(
         line.add(pen.glyphs.bar + " ", edge)
         if number == 0:
             line.add(f"{metric.short:<{LABEL_WIDTH}}", palette.style("dim"))
-            line.add(value_text(device, metric, pen), value_style(value, metric, full, palette))
+            line.add(value_text(device, metric, pen), value_style(device, metric, palette))
         elif number <= len(details):
             line.add(" " + text.fit(details[number - 1], LABEL_WIDTH + VALUE_WIDTH - 2),
                      palette.style("dim"))  # fmt: skip
@@ -194,9 +216,10 @@ def value_text(device: DeviceView, metric: Metric, pen: Pen, tight: bool = False
     return text.value(metric, value, pen.units, tight)
 
 
-def value_style(value: Value, metric: Metric, full: float, palette: Palette) -> Style:
+def value_style(device: DeviceView, metric: Metric, palette: Palette) -> Style:
     """A number's colour: grey when it is old or missing, the chart's where its height alarms."""
-    if value.value is None or value.reason is not None:
+    value, full = device.value(metric.name), device.full(metric)
+    if value.value is None or value.reason is not None or not device.ok:
         return palette.style("faint")
     if metric.name in ALARMING and full and level_of(metric.name, value.value / full) == TOP_LEVEL:
         return palette.colour(palette.ramp(metric.name)[TOP_LEVEL])
@@ -259,6 +282,11 @@ def alert_text(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
     if not device.alerts:
         return _past_throttle(device, pen, room)
     severity = device.alerts[0].severity
+    if device.reading.status not in {"ok", "pending"} and device.reading.detail:
+        # Nothing else on the pane matters now: what happened, and what to do.
+        glyph = pen.glyphs.severity(severity)
+        said = f"{device.alerts[0].title} {pen.glyphs.dot} {text.clean(device.reading.detail)}"
+        return text.fit(f"{glyph} {said}", room), severity
     pieces = [_alert_piece(device, alert.title, alert.rule, alert.detail, room)
               for alert in device.alerts]  # fmt: skip
     glyph = pen.glyphs.severity(severity)
@@ -288,6 +316,7 @@ def _past_throttle(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
     """Nothing now, but something in the last minute: that cost time too."""
     for share in device.shares:
         if share.share >= 0.01:
-            line = f"{share.reason.label} {text.percent(share.share)} of the last minute"
+            span = "of the last minute" if room > 44 else "of 1 min"
+            line = f"was held back: {share.reason.label} {text.percent(share.share)} {span}"
             return text.fit(line, room), "dim"
     return "", "dim"

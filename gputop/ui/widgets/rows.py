@@ -95,9 +95,8 @@ def _start(
 def _value(
     line: Line, device: DeviceView, metric: Metric, pen: Pen, width: int, ground: str
 ) -> None:
-    value = device.value(metric.name)
     words = value_text(device, metric, pen, tight=True)
-    style = value_style(value, metric, device.full(metric) or 1.0, pen.palette)
+    style = value_style(device, metric, pen.palette)
     line.add(f" {words:>{width}}", style)
 
 
@@ -113,6 +112,8 @@ def _silent(line: Line, device: DeviceView, pen: Pen, ground: str) -> list[Segme
 
 def short_alert(device: DeviceView, pen: Pen) -> tuple[str, str]:
     """The worst warning as glyph and word, and its role."""
+    if device.stale_s is not None:
+        return f"{text.duration(device.stale_s)} old", "warning"
     if not device.alerts:
         return "", "dim"
     worst = device.alerts[0]
@@ -140,7 +141,7 @@ def cell(device: DeviceView, pen: Pen, width: int, focused: bool) -> list[Segmen
         value = value_text(device, metric, pen, tight=True)
         if metric is CHARTS[1] and device.instances:
             value = f"MIG x{len(device.instances)}"
-        style = value_style(device.value(metric.name), metric, device.full(metric) or 1.0, palette)
+        style = value_style(device, metric, palette)
         line.add(f" {value:>{CELL_WIDTHS[metric.name]}}", style)
     line.add(f" {word[:1]}", palette.style(severity, ground, bold=True))
     return line.segments(plain)

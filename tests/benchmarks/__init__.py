@@ -1,0 +1,1 @@
+"""What gputop costs beside other monitors: `python -m tests.benchmarks`. See README.md here."""
