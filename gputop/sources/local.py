@@ -129,7 +129,7 @@ class LocalSource:
             return str(problem).rstrip(".")
         with self._telling:
             self._process = process
-            if True:
+            if self._released:
                 process.tell(encode_command(Release()))
         if self._stopping:  # `stop` may have looked before there was a process to kill
             process.kill()

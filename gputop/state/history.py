@@ -16,8 +16,11 @@ from gputop.model.metrics import Aggregate
 OLD_S = 3
 """A reading more than this many seconds behind the newest rewrites the past."""
 
-MOST_READINGS = 65_535
-"""A bucket counts its readings in 16 bits; beyond that the mean moves no more."""
+MOST_READINGS = 65_536
+"""Readings a bucket counts; beyond that its mean hardly moves."""
+LOW, MEAN, HIGH, COUNT = range(4)
+"""The numbers of a bucket."""
+FOREVER = 1 << 62
 
 
 class Span(NamedTuple):
@@ -37,36 +40,34 @@ class Span(NamedTuple):
 class Ring:
     """Buckets of `width` seconds, `size` of them; the oldest makes room for the newest."""
 
-    __slots__ = ("_counts", "_highs", "_lows", "_means", "newest", "size", "width")
+    __slots__ = ("_cells", "newest", "size", "width")
 
     def __init__(self, width: int, size: int) -> None:
         self.width = width
         self.size = size
         self.newest = -1
         """Number of the newest bucket, counted from boot; -1 before the first reading."""
-        # Untouched anonymous memory reads as zero and costs nothing: a count of 0 is a gap.
-        view = memoryview(mmap.mmap(-1, size * 14))
-        self._lows = view[: size * 4].cast("f")
-        self._means = view[size * 4 : size * 8].cast("f")
-        self._highs = view[size * 8 : size * 12].cast("f")
-        self._counts = view[size * 12 :].cast("H")
+        # Untouched anonymous memory reads as zero and costs nothing: a count of 0 is a gap. A
+        # bucket's four numbers lie side by side, so that a short history touches few pages.
+        memory = mmap.mmap(-1, size * 4 * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._cells = memoryview(memory).cast("f")
 
     def add(self, at: float, low: float, mean: float, high: float, count: int) -> None:
         """Put a reading, or the summary of `count` readings, into the bucket of moment `at`."""
         number = int(at // self.width)
         if not self._make_room(number):
             return
-        slot = number % self.size
-        had = self._counts[slot]
+        cells, slot = self._cells, number % self.size * 4
+        had = cells[slot + COUNT]
         if had:
-            self._lows[slot] = min(self._lows[slot], low)
-            self._highs[slot] = max(self._highs[slot], high)
             total = had + count
-            self._means[slot] += (mean - self._means[slot]) * (count / total)
-            self._counts[slot] = min(total, MOST_READINGS)
+            cells[slot + LOW] = min(cells[slot + LOW], low)
+            cells[slot + MEAN] += (mean - cells[slot + MEAN]) * (count / total)
+            cells[slot + HIGH] = max(cells[slot + HIGH], high)
+            cells[slot + COUNT] = min(total, MOST_READINGS)
         else:
-            self._lows[slot], self._means[slot], self._highs[slot] = low, mean, high
-            self._counts[slot] = min(count, MOST_READINGS)
+            cells[slot + LOW], cells[slot + MEAN], cells[slot + HIGH] = low, mean, high
+            cells[slot + COUNT] = min(count, MOST_READINGS)
 
     def _make_room(self, number: int) -> bool:
         """Open the bucket `number`; False when it is older than the ring reaches."""
@@ -74,25 +75,24 @@ class Ring:
             return number > self.newest - self.size and number >= 0
         skipped = min(number - self.newest, self.size)
         for fresh in range(number - skipped + 1, number + 1):
-            self._counts[fresh % self.size] = 0
+            if self._cells[fresh % self.size * 4 + COUNT]:
+                self._cells[fresh % self.size * 4 + COUNT] = 0
         self.newest = number
         return True
 
     def span(self, start: float, end: float) -> Span | None:
         """What lay in [start, end), both rounded to buckets; None when nothing was read."""
-        width, size = self.width, self.size
+        width, size, cells = self.width, self.size, self._cells
         first = max(int(start // width), self.newest - size + 1, 0)
-        last = min(int(-(-end // width)), self.newest + 1)
+        last = min(int(-(-end // width)) if end < FOREVER else FOREVER, self.newest + 1)
         low, high, total, weight = float("inf"), float("-inf"), 0.0, 0
-        counts = self._counts
         for number in range(first, last):
-            slot = number % size
-            count = counts[slot]
-            if count:
-                low = min(low, self._lows[slot])
-                high = max(high, self._highs[slot])
+            slot = number % size * 4
+            if cells[slot + COUNT]:
+                low = min(low, cells[slot + LOW])
+                high = max(high, cells[slot + HIGH])
                 # A bucket is a stretch of time: it weighs the same however often it was read.
-                total += self._means[slot]
+                total += cells[slot + MEAN]
                 weight += 1
         return Span(low, total / weight, high) if weight else None
 

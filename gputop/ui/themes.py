@@ -7,16 +7,15 @@ and background; `mono` uses none at all, for NO_COLOR and for terminals without 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from rich.style import Style
 from textual.theme import Theme
 
-LEVELS = 4
-"""Colour levels of a chart: a colour a level, never a gradient a cell."""
-
 Ramp = tuple[str, str, str, str]
+"""A chart's colours from low to high: a colour a level, never a gradient a cell."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Palette:
     surface: str
     """Background of dialogs, headers and the footer."""
     selection: str
-    """Background of the row under the cursor."""
+    """Background of the row under the cursor; themes of the terminal's colours reverse it."""
     text: str
     strong: str
     dim: str
@@ -55,12 +54,21 @@ class Palette:
     def style(self, role: str, background: str = "background", *, bold: bool = False) -> Style:
         """The style for a role's colour on a role's background."""
         return _style(
-            getattr(self, role), getattr(self, background), bold, self.colourless, role, background
-        )
+            getattr(self, role), getattr(self, background), bold, self._plain_on(background),
+            role, background,
+        )  # fmt: skip
 
     def colour(self, colour: str, background: str = "background") -> Style:
         """The style for a colour (one of a ramp) on a role's background."""
-        return _style(colour, getattr(self, background), False, self.colourless, "", background)
+        return _style(
+            colour, getattr(self, background), False, self._plain_on(background), "", background
+        )
+
+    def _plain_on(self, background: str) -> bool:
+        """Whether nothing there has a colour. What the 16 colours look like is the terminal's
+        choice, so only its own text and background, reversed, are sure to differ.
+        """
+        return self.colourless or (self.ansi and background == "selection")
 
     def alert(self, severity: str) -> Style:
         """A badge: the severity as background."""
@@ -75,7 +83,7 @@ def _style(colour: str, background: str, bold: bool, colourless: bool, role: str
         return Style(color=colour or None, bgcolor=background or None, bold=bold or None)
     return Style(
         bold=bold or role in {"strong", "accent", "warning", "critical"} or None,
-        dim=role in {"dim", "faint", "border", "shade"} or None,
+        dim=(role in {"dim", "faint", "border", "shade"} and on != "selection") or None,
         reverse=on == "selection" or None,
     )
 
@@ -122,18 +130,18 @@ CONTRAST = Palette(
     accent="#00ffff", good="#00ff00", notice="#00d7ff", warning="#ffff00", critical="#ff5f5f",
     on_alert="#000000",
     ramps={
-        "": ("#00afff", "#00d7ff", "#00ffff", "#ffffff"),
-        "gpu_utilization": ("#00d700", "#00ff00", "#87ff00", "#ffffff"),
-        "memory_used_bytes": ("#5f87ff", "#87afff", "#afd7ff", "#ffffff"),
-        "power_w": ("#d7af00", "#ffd700", "#ffff00", "#ffffff"),
+        "": ("#00afff", "#00d7ff", "#00ffff", "#87ffff"),
+        "gpu_utilization": ("#00af00", "#00d700", "#00ff00", "#87ff00"),
+        "memory_used_bytes": ("#5f87ff", "#5fafff", "#87afff", "#afd7ff"),
+        "power_w": ("#d78700", "#d7af00", "#ffd700", "#ffff00"),
         "temperature_c": ("#00d7d7", "#ffff00", "#ffaf00", "#ff5f5f"),
-        "cpu_utilization": ("#00d7d7", "#00ffff", "#87ffff", "#ffffff"),
+        "cpu_utilization": ("#00afaf", "#00d7d7", "#00ffff", "#87ffff"),
     },
 )  # fmt: skip
 
 TERMINAL = Palette(
     name="terminal", dark=True, ansi=True,
-    background="default", surface="default", selection="bright_black",
+    background="default", surface="default", selection="default",
     text="default", strong="default", dim="default", faint="bright_black", border="bright_black",
     shade="bright_black",
     accent="blue", good="green", notice="cyan", warning="yellow", critical="red",
@@ -159,6 +167,23 @@ MONO = Palette(
 
 PALETTES: dict[str, Palette] = {p.name: p for p in (DARK, LIGHT, CONTRAST, TERMINAL, MONO)}
 """In the order `t` walks through them."""
+
+
+_COLOURLESS_TERMINALS = frozenset({"vt100", "vt220", "dumb"})
+_LIGHT_BACKGROUNDS = frozenset({"7", *map(str, range(9, 16))})
+"""Of the 16 colours: white and the bright ones, as Vim takes COLORFGBG."""
+
+
+def theme_for(environ: Mapping[str, str]) -> str:
+    """The name of the theme that suits the terminal which these variables describe."""
+    term = environ.get("TERM", "")
+    if environ.get("NO_COLOR") or term in _COLOURLESS_TERMINALS:
+        return "mono"
+    many = any(sign in term for sign in ("256", "direct", "kitty"))
+    if not many and environ.get("COLORTERM") not in {"truecolor", "24bit"}:
+        return "terminal"
+    background = environ.get("COLORFGBG", "").rpartition(";")[2]  # "15;0", or "15;default;0"
+    return "light" if background in _LIGHT_BACKGROUNDS else "dark"
 
 
 def textual_theme(palette: Palette) -> Theme:

@@ -183,7 +183,7 @@ def test_devices_are_chosen_by_index_or_uuid(driver: Driver, gputop: Start, run:
     terminal.wait_device(0, "H100")
     assert not terminal.device(1)
     terminal.check_leaves()
-    wrong = run(scenario, "snapshot", "--devices", "7")
+    wrong = run(scenario, "snapshot", "--devices", "7", scale=1)
     assert wrong.end() == 2
     assert re.match("gputop: No device of this machine is called 7", wrong.errors)
 

@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { SET_MARK = 0x45565453, XID_EVENT = 8, LOOK_EVERY_MS = 10 };
+enum { SET_MARK = 0x45565453, XID_EVENT = 8, LOOK_EVERY_MS = 50 };
 
 struct delivered {
     int device, slot;

@@ -40,8 +40,9 @@ class Watched:
         self.source.start(self._said.put, self._said.put)
 
     def next(self, kind: type[R], that: Callable[[R], bool] = lambda _: True) -> R:
+        end = time.monotonic() + PATIENCE_S
         while True:
-            said = self._said.get(timeout=PATIENCE_S)
+            said = self._said.get(timeout=max(0.0, end - time.monotonic()))
             if isinstance(said, kind) and that(said):
                 return said
 

@@ -264,3 +264,58 @@ def test_it_fits_every_size(size: tuple[int, int], ascii_only: bool) -> None:
     nasty = sample_processes()[3]
     nasty.uses = [DeviceUse(UUIDS[0], missing={"memory_bytes": "unsupported"})]
     play(scenario, ProcessKey(7400, 9), size, [nasty], ascii_only=ascii_only)
+
+
+def bare(reason: str) -> Process:
+    return Process(
+        pid=9, missing=dict.fromkeys(("start_ticks", "name", "user"), reason),
+        uses=[DeviceUse(UUIDS[0], "C", memory_bytes=GIB)],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"), [("denied", "another container"), ("error(ESRCH)", "/proc hides it")]
+)
+def test_a_pid_that_is_not_visible_here_says_why(reason: str, why: str) -> None:
+    async def scenario(app: ScreenApp, lines: Any, pilot: Pilot[Any]) -> None:
+        assert why in " ".join(line.strip() for line in lines())
+
+    play(scenario, ProcessKey(9, None), processes=[bare(reason)])
+
+
+def test_one_thread_is_one() -> None:
+    one = Process(pid=9, start_ticks=9, state="R", threads=1, uses=[DeviceUse(UUIDS[0])])
+
+    async def scenario(app: ScreenApp, lines: Any, pilot: Pilot[Any]) -> None:
+        assert any(line.endswith("running, 1 thread") for line in lines())
+
+    play(scenario, ProcessKey(9, 9), processes=[one])
+
+
+def test_charts_say_their_scale() -> None:
+    async def scenario(app: ScreenApp, lines: Any, pilot: Pilot[Any]) -> None:
+        assert sum(line.startswith("  of 100 %") for line in lines()) == 2
+        assert sum(line.startswith("  of 80.0 GiB") for line in lines()) == 2
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("size", [(80, 30), (80, 45), (120, 30), (120, 40)])
+def test_charts_take_the_room_there_is(size: tuple[int, int]) -> None:
+    async def scenario(app: ScreenApp, lines: Any, pilot: Pilot[Any]) -> None:
+        page = app.screen.query_one(ProcessPage)
+        assert page.size.height - 4 <= len(page.rows(size[0])) <= page.size.height
+
+    play(scenario, size=size)
+
+
+def test_charts_grow_with_the_screen() -> None:
+    async def scenario(app: ScreenApp, lines: Any, pilot: Pilot[Any]) -> None:
+        before = sum("█" in line for line in lines())
+        await pilot.resize_terminal(100, 60)
+        await pilot.pause()
+        page = app.screen.query_one(ProcessPage)
+        after = [page.render_line(y).text for y in range(page.size.height)]
+        assert sum("█" in line for line in after) > before
+
+    play(scenario, size=(100, 24))

@@ -624,7 +624,7 @@ def test_a_process_that_leaves_under_the_cursor_is_told_until_the_next_key() -> 
         await pilot.press("down")
         assert "left" not in lines(table)[0]
 
-    play(scenario, size=(134, 12))
+    play(scenario, size=(140, 12))
 
 
 @pytest.mark.parametrize("why", ["released", "unread", "lost", "timed_out"])

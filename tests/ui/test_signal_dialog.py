@@ -14,10 +14,14 @@ from textual.pilot import Pilot
 
 from gputop import procfs
 from gputop.actions.signals import Outcome, Status, Target
+from gputop.model.frame import DeviceUse, Process
 from gputop.ui.screens import signal_dialog
 from gputop.ui.screens.signal_dialog import SignalDialog, SignalPanel
 from gputop.ui.themes import DARK, MONO, Palette
-from tests.ui.small_app import SmallApp
+from gputop.ui.view import View
+from tests.samples import GIB, UUIDS, sample_frame, sample_hello
+from tests.ui.small_app import SmallApp, view_of
+from tests.ui.source import app_on, screen_lines
 
 SAFETY_S = 30
 IGNORES_TERM = """
@@ -79,10 +83,12 @@ class Stage:
 
 def play(
     scenario: Callable[[Stage], Awaitable[None]], targets: list[Target],
-    size: tuple[int, int] = (100, 24), protected: tuple[int, ...] = (), **options: Any,
+    size: tuple[int, int] = (100, 24), protected: tuple[int, ...] = (), view: View | None = None,
+    **options: Any,
 ) -> None:  # fmt: skip
     async def run() -> None:
         app = SmallApp(**options)
+        app.view = view or View()
         before = set(os.listdir("/proc/self/fd"))
         async with app.run_test(size=size) as pilot:
             dialog = SignalDialog(targets, protected)
@@ -261,7 +267,7 @@ def test_what_needs_a_word_is_not_hidden_behind_the_rest(children: Callable[...,
 
     async def scenario(stage: Stage) -> None:
         assert any("1 init is protected" in line for line in stage.lines)
-        assert any(line.endswith("19 more") for line in stage.lines)
+        assert any(line.endswith("16 more") for line in stage.lines)
 
     play(scenario, [*[target_of(child)] * 30, Target(1, 1, "init")])
 
@@ -290,3 +296,84 @@ def test_a_click_selects_and_a_second_one_sends(children: Callable[..., Child]) 
 
     play(scenario, [target_of(child)])
     assert child.wait(SAFETY_S) == -9
+
+
+def running(child: Child, *arguments: str) -> Process:
+    return Process(
+        pid=child.pid, start_ticks=procfs.start_ticks(child.pid), name="sleep", user="ann",
+        command=["/bin/sleep", *arguments],
+        uses=[DeviceUse(UUIDS[0], "C", memory_bytes=60 * GIB),
+              DeviceUse(UUIDS[1], "C", memory_bytes=2 * GIB)],
+    )  # fmt: skip
+
+
+def test_targets_are_told_apart_by_what_they_hold_and_run(children: Callable[..., Child]) -> None:
+    both = [children(), children()]
+    processes = [running(both[0], "600"), running(both[1], "x" * 200)]
+    view = view_of(sample_hello(), sample_frame(processes=processes))
+
+    async def scenario(stage: Stage) -> None:
+        assert "GPU 0,1 · 62.0 GiB · sleep 600" in stage.lines
+        assert any(line.startswith("GPU 0,1 · 62.0 GiB · sleep xxx") for line in stage.lines)
+
+    play(scenario, [target_of(child) for child in both], view=view)
+
+
+def test_of_many_targets_each_has_one_row_with_all_of_it(children: Callable[..., Child]) -> None:
+    child = children()
+    view = view_of(sample_hello(), sample_frame(processes=[running(child, "600")]))
+
+    async def scenario(stage: Stage) -> None:
+        row = f"{child.pid} sleep (ann)  GPU 0,1 · 62.0 GiB · sleep 600"
+        assert stage.lines.count(row) == 15
+
+    play(scenario, [target_of(child)] * 30, view=view)
+
+
+def test_arguments_stay_hidden_here_too(children: Callable[..., Child]) -> None:
+    child = children()
+    view = view_of(sample_hello(), sample_frame(processes=[running(child, "SECRET")]))
+
+    async def scenario(stage: Stage) -> None:
+        assert "GPU 0,1 · 62.0 GiB · sleep" in stage.lines
+
+    play(scenario, [target_of(child)], view=view, settings={"hide-args": True})
+
+
+def test_a_long_sentence_wraps(children: Callable[..., Child]) -> None:
+    bystander = children()
+    ticks = procfs.start_ticks(bystander.pid)
+    assert ticks is not None
+    recycled = Target(bystander.pid, ticks - 5, "train", "bob")
+
+    async def scenario(stage: Stage) -> None:
+        said = " ".join(" ".join(stage.lines).split())
+        assert "has ended and another process has its pid, so nothing is sent." in said
+        assert "There is no process here that can be signalled." in said
+
+    play(scenario, [recycled], size=(40, 20))
+
+
+def test_where_nothing_can_be_sent_there_is_only_close() -> None:
+    async def scenario(stage: Stage) -> None:
+        drawn = " ".join(stage.lines)
+        assert "[ Close ]" in drawn
+        assert not any(word in drawn for word in ("TERM", "INT", "KILL"))
+
+    play(scenario, [Target(1, 1, "init")])
+
+
+def test_the_screen_below_stays_visible() -> None:
+    async def run() -> None:
+        app = app_on([sample_hello(), sample_frame()])
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.pause()
+            below = screen_lines(app)
+            await app.push_screen(SignalDialog([Target(1, 1, "init")]))
+            await pilot.pause()
+            shown = screen_lines(app)
+            assert "init is protected" in "".join(shown)
+            assert shown[:10] == below[:10]
+            assert "node-07" in shown[0]
+
+    asyncio.run(run())

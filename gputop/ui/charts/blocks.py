@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 
 from rich.segment import Segment
 from rich.style import Style
@@ -110,18 +112,29 @@ def _row(
     shade: Style,
     ascii_only: bool,
 ) -> list[Segment]:
-    marks = ASCII if ascii_only else BLOCKS
-    cells = []
-    for solid, ghost in zip(bodies, shades, strict=True):
-        filled = min(max(solid - floor, 0), STEPS)
-        if filled:
-            cells.append((marks[filled], True))
-        else:
-            cells.append((marks[min(max(ghost - floor, 0), STEPS)], False))
+    cells = [
+        _mark(solid - floor, ghost - floor, ascii_only)
+        for solid, ghost in zip(bodies, shades, strict=True)
+    ]
     return [
         Segment("".join(mark for mark, _ in run), body if is_body else shade)
-        for is_body, run in groupby(cells, key=lambda cell: cell[1])
+        for is_body, run in groupby(cells, key=_is_body)
     ]
+
+
+_is_body = itemgetter(1)
+
+
+@lru_cache(maxsize=8192)
+def _mark(solid: int, ghost: int, ascii_only: bool) -> tuple[str, bool]:
+    """The mark of a cell whose column rises so many eighths above its floor, and whether it is
+    the column itself or the peak behind it.
+    """
+    marks = ASCII if ascii_only else BLOCKS
+    filled = min(max(solid, 0), STEPS)
+    if filled:
+        return marks[filled], True
+    return marks[min(max(ghost, 0), STEPS)], False
 
 
 def strip_of_cores(
@@ -134,21 +147,6 @@ def strip_of_cores(
         cores = [max(group) for group in groups]
     spans = [Span(core, core, core) for core in cores]
     return sparkline(spans, 1.0, "cpu_utilization", "mean", palette, ascii_only)
-
-
-def bar(
-    ratio: float | None, width: int, metric: str, palette: Palette, ascii_only: bool = False
-) -> list[Segment]:
-    """A horizontal bar `width` cells long."""
-    if ratio is None:
-        return [Segment(" " * width, palette.style("faint"))]
-    full = min(max(round(ratio * width), 0), width)
-    level = level_of(metric, ratio)
-    mark, rest = ("#", ".") if ascii_only else ("■", "■")
-    return [
-        Segment(mark * full, palette.colour(palette.ramp(metric)[level])),
-        Segment(rest * (width - full), palette.style("faint" if ascii_only else "border")),
-    ]
 
 
 def time_axis(width_s: int, count: int, palette: Palette) -> list[Segment]:

@@ -13,7 +13,6 @@ from textual.widgets import Input, Static
 
 from gputop.query import FIELDS, Filter, QueryError, compile_filter
 
-
 HINT = f"Fields: {' '.join(field.name for field in FIELDS)}"
 
 

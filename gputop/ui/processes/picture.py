@@ -70,9 +70,8 @@ class Picture:
             {column.key: column.text(row, drawing) or "" for column in self.columns} for row in rows
         ]
         self._widen(texts)
-        slots = lay_out(
-            self.columns, self._widths, LEAD, width, {model.column.key: cell_len(_title(model, look))}
-        )
+        titles = {model.column.key: cell_len(_title(model, look))}
+        slots = lay_out(self.columns, self._widths, LEAD, width, titles)
         if slots != self.slots:
             self.slots = slots
             self._strips.clear()
@@ -125,9 +124,7 @@ class Picture:
             background = "selection" if look.focused else "surface"
         return _strip(parts[:-1], background, look.palette, width)
 
-    def _header(
-        self, model: TableModel, width: int, look: Look, notes: Sequence[Note]
-    ) -> Strip:
+    def _header(self, model: TableModel, width: int, look: Look, notes: Sequence[Note]) -> Strip:
         parts: list[Part] = [(" " * LEAD, "dim")]
         for slot in self.slots:
             chosen = slot.column is model.column

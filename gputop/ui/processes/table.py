@@ -114,7 +114,7 @@ class ProcessTable(LineWidget, can_focus=True):
         """True to show programs without their arguments."""
         self.device: str | None = None
         """UUID of the only device whose processes are shown; None for all."""
-        self._picture = Picture(chosen_columns(()))
+        self._painter = Picture(chosen_columns(()))
         self._view = View()
         self._top = 0
         self._lost_at: float | None = None
@@ -122,7 +122,7 @@ class ProcessTable(LineWidget, can_focus=True):
     def on_mount(self) -> None:
         """Take columns, order and what to hide from the settings."""
         settings = self.gputop.settings
-        self._picture = Picture(chosen_columns(settings.columns))
+        self._painter = Picture(chosen_columns(settings.columns))
         self.model.set_sort(sort_column(settings.sort))
         self.hide_args = settings.hide_args
 
@@ -169,7 +169,7 @@ class ProcessTable(LineWidget, can_focus=True):
         Raises:
             SettingsError: there is no such column.
         """
-        self._picture = Picture(chosen_columns(keys))
+        self._painter = Picture(chosen_columns(keys))
         self.repaint()
 
     @property
@@ -216,7 +216,7 @@ class ProcessTable(LineWidget, can_focus=True):
         page = max(height - 1, 1)
         self._follow_cursor(page)
         rows = self.model.shown[self._top : self._top + page]
-        strips = self._picture.draw(self.model, rows, width, look, self._notes(page))[:height]
+        strips = self._painter.draw(self.model, rows, width, look, self._notes(page))[:height]
         if not rows:
             return strips + message(
                 self._empty(), width, height - len(strips), look.palette, look.marks.cut
@@ -322,7 +322,7 @@ class ProcessTable(LineWidget, can_focus=True):
 
     def on_resize(self) -> None:
         """Another size is another picture, with columns as wide as they need to be."""
-        self._picture.forget_widths()
+        self._painter.forget_widths()
 
     # -- keys ----------------------------------------------------------------------------------
 
@@ -349,13 +349,13 @@ class ProcessTable(LineWidget, can_focus=True):
 
     def action_scroll(self, steps: int) -> None:
         """Scroll the command lines sideways."""
-        slot = self._picture.command_slot()
+        slot = self._painter.command_slot()
         if slot is None:
             return
         longest = max((cell_len(row.command) for row in self.model.shown), default=0)
         furthest = max(longest - slot.width + SCROLL, 0) // SCROLL * SCROLL
-        scrolled = self._picture.scrolled + steps * SCROLL
-        self._picture.scrolled = min(max(scrolled, 0), furthest)
+        scrolled = self._painter.scrolled + steps * SCROLL
+        self._painter.scrolled = min(max(scrolled, 0), furthest)
         self.repaint()
 
     def action_open(self) -> None:
@@ -383,7 +383,7 @@ class ProcessTable(LineWidget, can_focus=True):
 
     def action_sort(self, steps: int) -> None:
         """Sort by the next visible column, or the one before."""
-        columns = [slot.column for slot in self._picture.slots]
+        columns = [slot.column for slot in self._painter.slots]
         if not columns:
             return
         if self.model.column in columns:
@@ -421,7 +421,7 @@ class ProcessTable(LineWidget, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """A title sorts, a row takes the cursor, twice opens."""
         if event.y == 0:
-            column = self._picture.column_at(event.x)
+            column = self._painter.column_at(event.x)
             if column is not None:
                 again = column is self.model.column
                 self._sort(column, not self.model.reverse if again else False)

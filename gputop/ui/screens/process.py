@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 
 from gputop import procfs, text
-from gputop.model.frame import DeviceUse
+from gputop.model.frame import DeviceUse, Process
 from gputop.model.metrics import Aggregate
 from gputop.model.missing import explain
 from gputop.query.subject import STATES
@@ -24,7 +24,7 @@ from gputop.state.process_history import REACH_S, ProcessKey, ProcessPast
 from gputop.state.windows import Window
 from gputop.ui.charts.blocks import area, time_axis
 from gputop.ui.keys import Key, bindings
-from gputop.ui.processes.picture import to_ascii
+from gputop.ui.processes.picture import to_ascii, wrap
 from gputop.ui.processes.rows import Card, Row, RowOptions, build_rows, cards_of, target_of
 from gputop.ui.processes.table import ProcessTable
 from gputop.ui.view import View
@@ -45,9 +45,12 @@ PROCESS_KEYS: tuple[Key, ...] = (
 
 SIDE_BY_SIDE = 100
 """Cells from which both charts of a device stand on one row."""
-LABEL_WIDTH = 10
-CHART_ROWS = ((1, 5), (2, 4), (4, 3), (8, 2))
-"""Up to so many devices, a chart has so many rows; beyond, one."""
+LABEL_WIDTH = 12
+DEVICE_ROWS = 2
+"""Rows of a device besides its charts: a blank and its name."""
+LEAST_CHART = 2
+"""Rows of a chart at the least; beyond what fits, the page scrolls."""
+TALLEST_CHART = 12
 
 
 class ProcessPage(Page):
@@ -70,9 +73,10 @@ class ProcessPage(Page):
         options = RowOptions(utc_s=self.view.utc_s, hide_args=self.gputop.settings.hide_args)
         strips = [self._heading(past, width), self._line(width, "")]
         for row in build_rows([process], cards, options):
+            strips += self._hidden(process, width)
             strips += self._command(row, width)
             strips += self._facts(row, width, current=past.seen_s >= self.view.now)
-        return strips + self._charts(past, cards, width)
+        return strips + self._charts(past, cards, width, self.size.height - len(strips))
 
     def _safe(self, words: str) -> str:
         return to_ascii(words) if self.gputop.ascii else words
@@ -92,6 +96,15 @@ class ProcessPage(Page):
         line.add("  ", plain).add(words, palette.style(role))
         return line.strip(plain)
 
+    def _hidden(self, process: Process, width: int) -> list[Strip]:
+        """Why the host knows nothing of it, where that is so."""
+        reason = process.missing.get("start_ticks") or process.missing.get("name")
+        if process.start_ticks is not None or reason is None:
+            return []
+        said = _HIDDEN.get(reason, f"Only the driver knows this process: {explain(reason)}.")
+        lines = [self._line(width, f"  {part}", "notice") for part in wrap(said, max(width - 4, 1))]
+        return [*lines, self._line(width, "")]
+
     def _command(self, row: Row, width: int) -> list[Strip]:
         """The whole command line, on as many rows as it takes."""
         lines = chop_cells(self._safe(row.command_line or row.command), max(width - 4, 1))
@@ -103,7 +116,8 @@ class ProcessPage(Page):
         memory, sm = row.memory, row.sm
         mark = ">" if self.gputop.ascii else "≥"
         state = STATES.get(row.state or "", row.state or text.NO_VALUE)
-        threads = "" if row.threads.value is None else f", {row.threads.value:.0f} threads"
+        count = row.threads.value
+        threads = "" if count is None else f", {count:.0f} thread{'' if count == 1 else 's'}"
         facts = (
             ("User", _user(row)),
             ("Started", _started(row)),
@@ -125,13 +139,18 @@ class ProcessPage(Page):
 
     # -- charts --------------------------------------------------------------------------------
 
-    def _charts(self, past: ProcessPast, cards: dict[str, Card], width: int) -> list[Strip]:
+    def _charts(
+        self, past: ProcessPast, cards: dict[str, Card], width: int, room: int
+    ) -> list[Strip]:
+        """The charts of every device, in `room` rows if they can."""
         uses = {use.mig or use.device: use for use in past.process.uses}
         devices = sorted(
             {*past.uses, *uses}, key=lambda uuid: _order(cards.get(uuid), uuid)
         )  # fmt: skip
-        rows = next((rows for most, rows in CHART_ROWS if len(devices) <= most), 1)
         beside = width >= SIDE_BY_SIDE
+        stacked = 1 if beside else 2
+        spare = room // max(len(devices), 1) - DEVICE_ROWS
+        rows = min(max(spare // stacked - 1, LEAST_CHART), TALLEST_CHART)
         half = width // 2 if beside else width
         window = self._window(max(half - LABEL_WIDTH - 4, 1))
         strips = []
@@ -180,6 +199,7 @@ class ProcessPage(Page):
         name, aggregate, full = _SCALES[metric]
         if full is None:
             full = card.memory_total_bytes if card else None
+        scale = f"of {'100 %' if metric == 'sm' else text.size(full, app.units)}" if full else ""
         full = full or max((span.high for span in columns if span), default=1.0) or 1.0
         drawn = area(columns, full, name, aggregate, rows, palette, app.ascii)
         if not any(columns):
@@ -193,6 +213,8 @@ class ProcessPage(Page):
                 line.add(_TITLES[metric], palette.style("dim"))
             elif number == 1:
                 line.add(self._safe(now), plain)
+            elif number == 2:
+                line.add(text.fit(scale, LABEL_WIDTH - 1), palette.style("dim"))
             line.until(LABEL_WIDTH + 2, plain).extend(chart, window.count)
             lines.append(line.segments(plain))
         return lines
@@ -217,6 +239,13 @@ _SCALES: dict[str, tuple[str, Aggregate, float | None]] = {
     "memory": ("memory_used_bytes", "peak", None),
 }
 """The metric whose colours it has, how a column sums up, and the full scale (None: the card's)."""
+_HIDDEN = {
+    "denied": "Nothing more of it is visible from here: it runs in another container or machine, "
+              "whose pids differ.",
+    "error(ESRCH)": "Nothing more of it is visible from here: it has just ended, it runs in "
+                    "another container, or /proc hides it from this user.",
+}  # fmt: skip
+"""By the reason why the host's part of a process is missing."""
 _TITLES = {"sm": "SM", "memory": "memory"}
 _FIELDS = {"sm": "sm_utilization", "memory": "memory_bytes"}
 

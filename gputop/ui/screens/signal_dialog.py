@@ -7,7 +7,7 @@ pids meanwhile, a signal reaches these processes or none.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -30,16 +30,19 @@ from gputop.actions.signals import (
     Target,
     open_targets,
 )
+from gputop.model.frame import Process
+from gputop.state.process_history import ProcessKey, key_of
+from gputop.text import size
+from gputop.ui.processes.picture import wrap
+from gputop.ui.processes.rows import RowOptions, build_rows, cards_of
 from gputop.ui.widgets.base import LineWidget
 from gputop.ui.widgets.line import Line
 
 MOMENT_S = 2.0
 """Seconds a signalled process has to end before it is said to be still running."""
-MOST_LISTED = 12
-WIDTH = 78
+MOST_LIST_ROWS = 24
+WIDTH = 100
 MARGIN = 2
-FRAME_ROWS = 8
-"""Rows besides the list: border, title, blanks, choices, meaning."""
 
 
 class SignalPanel(LineWidget, can_focus=True):
@@ -66,11 +69,14 @@ class SignalPanel(LineWidget, can_focus=True):
         super().__init__(id="signal-panel")
         self.targets: Sequence[OpenTarget] = ()
         self.ended: Collection[Target] = ()
+        self.details: Mapping[Target, str] = {}
+        """Devices, device memory and command line, where they are known."""
         self.late: Collection[Target] = ()
         """Those that got a signal and were still running a moment later."""
         self.selected = 0
         """0 is to cancel or close; then the signals in their order."""
         self._places: list[tuple[int, int]] = []
+        self._choices_row = 0
 
     @property
     def ready(self) -> bool:
@@ -81,48 +87,70 @@ class SignalPanel(LineWidget, can_focus=True):
     def _labels(self) -> list[str]:
         sent = any(t.outcome.status is Status.SENT for t in self.targets)
         close = "Close" if sent or not self.ready else "Cancel"
-        return [close, *(choice.label for choice in CHOICES)]
+        return [close, *(choice.label for choice in CHOICES if self.ready)]
 
-    def rows(self, height: int) -> int:
+    def rows(self, width: int, height: int) -> int:
         """Rows it takes of `height`."""
-        return min(FRAME_ROWS + min(len(self.targets), MOST_LISTED + 1), height)
+        least = len(self._frame(width, [])[0])
+        return min(least + len(self._list(width, min(height - least, MOST_LIST_ROWS))), height)
 
     # -- drawing -------------------------------------------------------------------------------
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """Everything inside the border, and the border."""
+        least = len(self._frame(width, [])[0])
+        strips, self._choices_row = self._frame(width, self._list(width, height - least))
+        del strips[max(height - 1, 0) : -1]
+        return [*strips[:-1], *[self._text("", width)] * (height - len(strips)), strips[-1]]
+
+    def _frame(self, width: int, listed: Sequence[Strip]) -> tuple[list[Strip], int]:
+        """Everything around the list, and the row of the choices."""
         count = len(self.targets)
         title = "Send a signal to this process?" if count == 1 else (
             f"Send a signal to these {count} processes?"
         )  # fmt: skip
-        inner = [
-            self._text(title, width, "strong"),
-            self._text("", width),
-            *self._list(width, max(height - FRAME_ROWS, 1)),
-            self._text("", width),
-            self._choices(width),
-            self._text(self._meaning(), width, "dim"),
-        ]
-        strips = [self._edge(width, top=True), self._text("", width), *inner]
-        del strips[max(height - 1, 0) :]
-        strips += [self._text("", width)] * (height - 1 - len(strips))
-        return [*strips, self._edge(width, top=False)]
+        empty = self._text("", width)
+        above = [self._edge(width, top=True), empty, *self._wrapped(title, width, "strong"), empty]
+        above += [*listed, empty]
+        said = [self._wrapped(self._meaning(n), width, "dim") for n in range(len(self._labels))]
+        meaning = said[min(self.selected, len(said) - 1)]
+        # The choices have as many rows as the longest takes, so that the panel keeps its size.
+        rest = [empty] * (max(map(len, said)) - len(meaning))
+        below = [self._choices(width), *meaning, *rest, self._edge(width, top=False)]
+        return [*above, *below], len(above)
 
     def _list(self, width: int, room: int) -> list[Strip]:
-        """The targets, those that need a word first; the rest as a number."""
+        """The targets, those that need a word first; the rest as a number. A target has rows for
+        itself where all have, and else one.
+        """
+        room = max(room, 1)
         order = sorted(self.targets, key=lambda t: t.outcome.status in (Status.READY, Status.SENT))
-        shown = order if len(order) <= room else order[: room - 1]
-        strips = [self._target(target, width) for target in shown]
-        if len(order) > len(shown):
-            strips.append(self._text(f"+ {len(order) - len(shown)} more", width, "dim"))
+        blocks = [self._target(target, width) for target in order]
+        if sum(map(len, blocks)) > room:
+            blocks = [self._short(target, width) for target in order]
+        strips: list[Strip] = []
+        for number, block in enumerate(blocks):
+            left = len(blocks) - number
+            if len(strips) + len(block) > room - (left > 1):
+                return [*strips[: room - 1], self._text(f"+ {left} more", width, "dim")]
+            strips += block
         return strips
 
-    def _target(self, target: OpenTarget, width: int) -> Strip:
-        said = self.sentence(target)
+    def _target(self, target: OpenTarget, width: int) -> list[Strip]:
+        strips = self._wrapped(self.sentence(target), width, self._role(target))
+        details = self.details.get(target.target)
+        return [*strips, self._text(f"  {details}", width, "dim")] if details else strips
+
+    def _short(self, target: OpenTarget, width: int) -> list[Strip]:
+        said, details = self.sentence(target), self.details.get(target.target)
+        if target.outcome.status not in (Status.READY, Status.SENT):
+            return self._wrapped(said, width, self._role(target))
+        words = f"{said}  {details}" if details else said
+        return [self._text(words, width, self._role(target))]
+
+    def _role(self, target: OpenTarget) -> str:
         status = target.outcome.status
-        if status not in (Status.READY, Status.SENT):
-            return self._text(said, width, "warning")
-        return self._text(said, width, "notice" if status is Status.SENT else "text")
+        return {Status.READY: "text", Status.SENT: "notice"}.get(status, "warning")
 
     def sentence(self, target: OpenTarget) -> str:
         """What there is to say of a target now."""
@@ -136,12 +164,12 @@ class SignalPanel(LineWidget, can_focus=True):
                 return f"{said.removesuffix('.')} and is still running."
         return said
 
-    def _meaning(self) -> str:
+    def _meaning(self, number: int) -> str:
         if not self.ready:
             return "There is no process here that can be signalled."
-        if self.selected == 0:
+        if number == 0:
             return "Nothing is sent."
-        choice = CHOICES[self.selected - 1]
+        choice = CHOICES[number - 1]
         return f"{choice.label} {choice.meaning}."
 
     def _choices(self, width: int) -> Strip:
@@ -154,8 +182,6 @@ class SignalPanel(LineWidget, can_focus=True):
             style = palette.style("text", "surface")
             if chosen:
                 style = palette.style("strong", "selection", bold=True)
-            elif number and not self.ready:
-                style = palette.style("faint", "surface")
             start = width - line.room
             line.add(text, style).add(" ", plain)
             self._places.append((start, start + cell_len(text)))
@@ -167,6 +193,10 @@ class SignalPanel(LineWidget, can_focus=True):
         inner = Line(room).add(text, self.palette.style(role, "surface"))
         line.extend(inner.segments(self.palette.style("text", "surface")), room)
         return self._finish(line)
+
+    def _wrapped(self, text: str, width: int, role: str) -> list[Strip]:
+        lines = wrap(text, max(width - 2 * MARGIN, 1))
+        return [self._text(line, width, role) for line in lines]
 
     def _line(self, width: int) -> Line:
         bar = self.gputop.glyphs.bar
@@ -206,15 +236,11 @@ class SignalPanel(LineWidget, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """A click selects; a click on what is selected presses."""
         for number, (start, end) in enumerate(self._places):
-            if start <= event.x < end and event.y == self._choices_row():
+            if start <= event.x < end and event.y == self._choices_row:
                 if number == self.selected:
                     self.action_press()
                 else:
                     self._select(number)
-
-    def _choices_row(self) -> int:
-        listed = max(self.size.height - FRAME_ROWS, 1)
-        return 5 + min(len(self.targets), listed)
 
 
 class SignalDialog(ModalScreen[list[Outcome]]):
@@ -224,7 +250,7 @@ class SignalDialog(ModalScreen[list[Outcome]]):
     """
 
     DEFAULT_CSS = """
-    SignalDialog { align: center middle; background: transparent; }
+    SignalDialog { align: center middle; }
     SignalDialog > SignalPanel { height: 10; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -247,9 +273,11 @@ class SignalDialog(ModalScreen[list[Outcome]]):
 
     def on_mount(self) -> None:
         """Open the targets: from here on the signal can reach no other process."""
+        self.styles.background = "transparent"  # the app has a rule for all screens
         self._open = open_targets(self._wanted, self._protected)
         self._panel.targets = list(self._open)
         self._panel.ended = self._ended
+        self._panel.details = self._describe()
         for target in self._open:
             self._watch(target)
         self._fit()
@@ -269,9 +297,36 @@ class SignalDialog(ModalScreen[list[Outcome]]):
         self._fit()
 
     def _fit(self) -> None:
-        width, height = self.app.size
-        self._panel.styles.width = min(WIDTH, width)
-        self._panel.styles.height = self._panel.rows(height)
+        width, height = min(WIDTH, self.app.size.width), self.app.size.height
+        self._panel.styles.width = width
+        self._panel.styles.height = self._panel.rows(width, height)
+
+    def _show(self) -> None:
+        """Draw what changed; sentences may take more rows than before."""
+        self._fit()
+        self._panel.repaint()
+
+    def _describe(self) -> dict[Target, str]:
+        """What tells each target from its like: where it is, what it holds, what it runs."""
+        app = self._panel.gputop
+        cards = cards_of(app.view.devices)
+        options = RowOptions(hide_args=app.settings.hide_args)
+        shown = {key_of(process): process for process in app.view.processes}
+        details = {}
+        for target in self._wanted:
+            process = self._process(target, shown)
+            for row in build_rows([process] if process else [], cards, options):
+                held = size(row.memory.value, app.units)
+                if row.memory.at_least:
+                    held = f"{'>' if app.ascii else '≥'}{held}"
+                memory = "GPU memory not read" if row.memory.value is None else held
+                details[target] = f"GPU {row.gpu} · {memory} · {row.command}"
+        return details
+
+    def _process(self, target: Target, shown: Mapping[ProcessKey, Process]) -> Process | None:
+        key = ProcessKey(target.pid, target.start_ticks)
+        past = self._panel.gputop.process_history.get(key)
+        return shown.get(key) or (past.process if past else None)
 
     def _watch(self, target: OpenTarget) -> None:
         """A pidfd becomes readable when its process ends."""
@@ -286,7 +341,7 @@ class SignalDialog(ModalScreen[list[Outcome]]):
         self._ended.add(target.target)
         if not self._panel.ready:
             self._panel.selected = 0
-        self._panel.repaint()
+        self._show()
         self._leave_if_done()
 
     def on_signal_panel_pressed(self, message: SignalPanel.Pressed) -> None:
@@ -297,7 +352,7 @@ class SignalDialog(ModalScreen[list[Outcome]]):
         self._open.send(message.choice.number)
         self._panel.selected = 0
         self._panel.late = ()
-        self._panel.repaint()
+        self._show()
         if self._moment is not None:
             self._moment.stop()
         self._moment = self.set_timer(MOMENT_S, self._look_again)
@@ -309,7 +364,7 @@ class SignalDialog(ModalScreen[list[Outcome]]):
             t.target for t in self._panel.targets
             if t.outcome.status is Status.SENT and t.target not in self._ended
         }  # fmt: skip
-        self._panel.repaint()
+        self._show()
 
     def _leave_if_done(self) -> None:
         """Close by itself once every target got its signal and ended."""

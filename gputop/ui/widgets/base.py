@@ -71,12 +71,26 @@ class LineWidget(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One row of the picture, for the compositor."""
+        strips = self._strips_now()
+        return strips[y] if y < len(strips) else blank(self.size.width, self.palette)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Rows of the picture as they are. Textual would style, filter and cache each once more;
+        without a border, and in the theme's own colours, there is nothing to add.
+        """
+        if any(self.gutter):
+            return super().render_lines(crop)
+        strips = self._strips_now()[crop.y : crop.bottom]
+        strips += [blank(self.size.width, self.palette)] * (crop.height - len(strips))
+        if crop.x or crop.right != self.size.width:
+            strips = [strip.crop(crop.x, crop.right) for strip in strips]
+        return strips
+
+    def _strips_now(self) -> list[Strip]:
         width, height = self.size
         if self._drawn_for != (width, height):
             self._strips, self._drawn_for = self._make(width, height), (width, height)
-        if y < len(self._strips):
-            return self._strips[y]
-        return blank(self.size.width, self.palette)
+        return self._strips
 
     def on_resize(self) -> None:
         """Another size is another picture; so is coming back from being hidden, and then Textual
