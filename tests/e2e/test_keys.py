@@ -294,7 +294,7 @@ def tags(terminal: Gputop, key: str) -> None:
 def sorts(terminal: Gputop, key: str) -> None:
     terminal.wait_for("GPU MEM▼")
     terminal.press(key, hides="GPU MEM▼")
-    terminal.wait_for(r"GMEM%▼")
+    terminal.wait_for(r"MEM%▼")
     terminal.press("<", shows="GPU MEM▼")
 
 
@@ -436,7 +436,6 @@ CHECKS: tuple[Check, ...] = (
     Check("device", "back", goes_back(("enter",), "Bus id"), STILL, opened(DEVICE_OPEN, "Bus id")),
     Check("device", "other(1)", turns_to(1, "left"), STILL, opened(DEVICE_OPEN, "Bus id")),
     Check("device", "other(-1)", turns_to(3, "right"), STILL, opened(DEVICE_OPEN, "Bus id")),
-    Check("device", "help", opens_help, STILL, opened(DEVICE_OPEN, "Bus id")),
     Check("process", "back", goes_back(("enter",), "Host memory "), TABLE,
           opened(("enter",), "Host memory ")),
     Check("process", "help", opens_help, TABLE, opened(("enter",), "Host memory ")),
@@ -444,7 +443,8 @@ CHECKS: tuple[Check, ...] = (
     Check("process", "copy_pid", copies_the_pid, TABLE, opened(("enter",), "Host memory ")),
     Check("warnings", "back", goes_back(("w",), "Nothing to warn of"), STILL,
           opened(("w",), "Nothing to warn of")),
-    Check("warnings", "help", opens_help, STILL, opened(("w",), "Nothing to warn of")),
+    Check("warnings", "open", opens_the_device, {**STILL, "device.1.clocks_event_reasons": 0x40},
+          opened(("w",), r"critical .* 1 H100")),
     Check("page", "go(1)", scrolls("home", TOP, SECOND), STILL, IN_HELP),
     Check("page", "go(-1)", scrolls("down", SECOND, TOP), STILL, IN_HELP),
     Check("page", "go_page(1)", scrolls("home", TOP, "Moving"), STILL, IN_HELP, (80, 20)),

@@ -47,6 +47,7 @@ class SmallApp(App[Any]):
         self.view = View()
         self.window_s = 300.0
         self.behind_s: float | None = None
+        self.trouble = ""
         self.process_history = ProcessHistory()
         self.said: list[Message] = []
         self.toasts: list[str] = []

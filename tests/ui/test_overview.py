@@ -213,9 +213,10 @@ async def test_y_copies_what_the_screen_is_about(monkeypatch):
     app = app_on(demo_records(8, 3))
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
-        await pilot.press("tab", "enter", "right", "right", "y")
+        pid = app.overview.table.cursor_key.process.pid
+        await pilot.press("y", "enter", "y", "escape", "tab", "enter", "right", "right", "y")
         await settle(pilot)
-        assert copied == [app.view.devices[2].info.uuid]
+        assert copied == [str(pid), str(pid), app.view.devices[2].info.uuid]
 
 
 async def test_instances_count_their_own_processes():

@@ -42,7 +42,6 @@ class ScreenApp(SmallApp):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.store.apply(sample_hello(devices=[sample_info(0), sample_info(1)]))
-        self.copied: list[str] = []
 
     def feed(self, processes: list[Process], later: float, answering: bool = True) -> None:
         at = BOOTTIME_S + later
@@ -59,9 +58,6 @@ class ScreenApp(SmallApp):
 
     def on_process_table_signal_requested(self, message: ProcessTable.SignalRequested) -> None:
         self.said.append(message)
-
-    def copy_to_clipboard(self, text: str) -> None:
-        self.copied.append(text)
 
 
 Scenario = Callable[["ScreenApp", Callable[[], list[str]], Pilot[Any]], Awaitable[None]]
@@ -227,11 +223,11 @@ def test_a_process_that_is_unknown_says_so() -> None:
 
 def test_keys_signal_copy_and_go_back() -> None:
     async def scenario(app: ScreenApp, lines: Any, pilot: Pilot[Any]) -> None:
-        await pilot.press("K", "y")
+        await pilot.press("K")
         await pilot.pause()
         (asked,) = app.said_of(ProcessTable.SignalRequested)
         assert [(t.pid, t.start_ticks) for t in asked.targets] == [(4101, 123456)]
-        assert app.copied == ["4101"]
+        assert app.screen.copyable == ("4101", "PID")  # type: ignore[attr-defined]
         await pilot.press("escape")
         await pilot.pause()
         assert not isinstance(app.screen, ProcessScreen)

@@ -13,6 +13,7 @@ from textual.strip import Strip
 from gputop import __version__
 from gputop.model.nvml_tables import HARMFUL, SEVERITIES
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, Section
+from gputop.ui.processes.columns import ASCII_LEGEND, LEGEND
 from gputop.ui.processes.table import TABLE_KEYS
 from gputop.ui.screens.device import DEVICE_SCREEN_KEYS
 from gputop.ui.screens.process import PROCESS_KEYS
@@ -57,7 +58,10 @@ class HelpPage(Page):
         rows += self._section(width, "Why clocks are low")
         for reason in HARMFUL:
             rows += self._pair(width, reason.word, f"{reason.label}: {reason.meaning}")
-        rows += self._section(width, "Devices")
+        rows += self._section(width, "Signs of the process table")
+        for sign, meaning in ASCII_LEGEND if self.gputop.ascii else LEGEND:
+            rows += self._pair(width, sign, meaning)
+        rows += self._section(width, "Signs of the devices")
         rows += self._pair(width, "0*", "CUDA_VISIBLE_DEVICES gave you this device.")
         rows += self._section(width, "Charts")
         for metric in CHARTS:

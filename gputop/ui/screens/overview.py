@@ -147,7 +147,7 @@ class OverviewScreen(ViewScreen):
         wanted = len(view.processes) + 1  # filtering must not move the devices
         panel = width >= PANEL_FROM[0] and height >= PANEL_FROM[1]
         host_rows = PANEL_ROWS if panel else 1
-        extra = self.notice.rows + int(self.filter_bar.display)
+        extra = self.notice.rows + (self.filter_bar.size.height or 2) * self.filter_bar.display
         rows = height - 2 - extra - host_rows
         device_rows = self.devices.plan(len(view.devices), width, rows, wanted)
         small = width < SMALLEST[0] or height < SMALLEST[1]

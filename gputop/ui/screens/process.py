@@ -6,13 +6,12 @@ A process that is gone keeps its screen, with how long ago it left.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from rich.cells import chop_cells
 from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.strip import Strip
 
 from gputop import procfs, text
@@ -23,24 +22,21 @@ from gputop.query.subject import STATES
 from gputop.state.process_history import REACH_S, ProcessKey, ProcessPast
 from gputop.state.windows import Window
 from gputop.ui.charts.blocks import area, time_axis
-from gputop.ui.keys import Key, bindings
+from gputop.ui.keys import HERE_TOO, Key, bindings
 from gputop.ui.processes.picture import to_ascii, wrap
 from gputop.ui.processes.rows import Card, Row, RowOptions, build_rows, cards_of, target_of
 from gputop.ui.processes.table import ProcessTable
+from gputop.ui.screens.base import ViewScreen
 from gputop.ui.view import View
 from gputop.ui.widgets.footer import Footer, window_text
 from gputop.ui.widgets.header import Header
 from gputop.ui.widgets.line import Line
+from gputop.ui.widgets.notice import Notice
 from gputop.ui.widgets.page import Page
 
-if TYPE_CHECKING:
-    from gputop.ui.app import GputopApp
-
 PROCESS_KEYS: tuple[Key, ...] = (
-    Key("back", "escape,q", "Esc", "back", "Back to the table.", "Processes", 1, False),
-    Key("help", "question_mark,f1", "?", "help", "Show every key.", "Everywhere", 2, False),
-    Key("signal", "K", "K", "signal", "Send a signal to the process.", "Processes", 3, False),
-    Key("copy_pid", "y", "y", "copy PID", "Copy the PID (OSC 52).", "Files", 4, False),
+    Key("back", "escape", "Esc", "back", "Back to the table.", "Process screen", 1, False),
+    Key("signal", "K", "K", "signal", "Send a signal to the process.", "Process screen", 2, False),
 )
 
 SIDE_BY_SIDE = 100
@@ -270,17 +266,13 @@ def _started(row: Row) -> str:
     return f"{moment}, {text.age(row.running_s.value)}"
 
 
-class ProcessScreen(Screen[None]):
+class ProcessScreen(ViewScreen):
     """Header, page, footer."""
 
     DEFAULT_CSS = """
-    ProcessScreen { layout: vertical; overflow: hidden; }
-    ProcessScreen > LineWidget { width: 1fr; height: 1; }
     ProcessScreen > #process-page { height: 1fr; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = bindings(
-        tuple(key for key in PROCESS_KEYS if key.action != "help")
-    )
+    BINDINGS: ClassVar[list[BindingType]] = bindings(PROCESS_KEYS)
 
     def __init__(self, key: ProcessKey) -> None:
         super().__init__()
@@ -291,29 +283,29 @@ class ProcessScreen(Screen[None]):
         self._ended_s: float | None = None
 
     @property
-    def gputop(self) -> GputopApp:
-        """The app, as the type it has."""
-        return cast("GputopApp", self.app)
+    def copyable(self) -> tuple[str, str] | None:
+        """The PID."""
+        return str(self.key.pid), "PID"
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
         yield Header(id="header")
+        yield Notice(id="notice")
         yield ProcessPage()
-        yield Footer(PROCESS_KEYS, id="footer")
+        yield Footer((*PROCESS_KEYS, *HERE_TOO), id="footer")
 
     def on_mount(self) -> None:
         """Show what there is."""
         self.query_one(ProcessPage).focus()
         self.show(self.gputop.view)
 
-    def show(self, view: View) -> None:
-        """Draw a view."""
+    def draw_view(self, view: View) -> None:
+        """Draw the page."""
         # The past is held here too, for a screen that stays open longer than it is kept.
         self._past = self.gputop.process_history.get(self.key) or self._past
         page = self.query_one(ProcessPage)
         page.past, page.view = self._past, view
         page.status = self._status(view)
-        self.query_one(Header).show(view, self.gputop.behind_s)
         page.reload()
         self.query_one(Footer).show(window_text(min(self.gputop.window_s, REACH_S)))
 
@@ -337,10 +329,6 @@ class ProcessScreen(Screen[None]):
         left = f"left the GPUs {text.age(view.now - past.left_s)}"
         return (f"{left}, still running" if self._ran_on else left), "notice"
 
-    def action_back(self) -> None:
-        """Back to the table."""
-        self.dismiss()
-
     def action_signal(self) -> None:
         """Ask for the signal dialog, or say why there is none."""
         refusal = self.gputop.can_signal
@@ -349,8 +337,3 @@ class ProcessScreen(Screen[None]):
         elif self._past is not None:
             target = target_of(self._past.process)
             self.post_message(ProcessTable.SignalRequested([target]))
-
-    def action_copy_pid(self) -> None:
-        """Copy the PID."""
-        self.app.copy_to_clipboard(str(self.key.pid))
-        self.notify(f"Copied PID {self.key.pid}", timeout=3)

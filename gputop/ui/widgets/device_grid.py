@@ -119,11 +119,7 @@ class DeviceGrid(LineWidget, can_focus=True):
         if driver.status == "ok" and asked:
             words["ok"] = "Of the devices that were asked for, none is here."
         said = [driver.message or words.get(driver.status, ""), driver.remedy]
-        roles = ["strong" if driver.status in {"starting", "ok"} else "warning", "text", "dim"]
-        if driver.status not in {"starting", "ok"}:
-            said.append("`gputop --demo` shows a simulated machine; `gputop doctor` says more.")
-        else:
-            said.append("")
+        roles = ["strong" if driver.status in {"starting", "ok"} else "warning", "text"]
         strips = [blank(width, palette)]
         for line_text, role in zip(said, roles, strict=True):
             for part in _wrapped(text.clean(line_text), width - 4):
