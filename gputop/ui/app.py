@@ -38,7 +38,7 @@ from gputop.ui.screens.overview import OverviewScreen
 from gputop.ui.screens.process import ProcessScreen
 from gputop.ui.screens.signal_dialog import SignalDialog
 from gputop.ui.screens.warnings import WarningsScreen
-from gputop.ui.themes import PALETTES, Palette, textual_theme
+from gputop.ui.themes import PALETTES, Palette, textual_theme, theme_for
 from gputop.ui.view import View, take
 from gputop.ui.widgets.device_grid import DeviceGrid
 
@@ -90,7 +90,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         """What the collector had to say of itself, such as that a device is not there."""
         for palette in PALETTES.values():
             self.register_theme(textual_theme(palette))
-        self.palette: Palette = PALETTES[_theme_name(settings, os.environ)]
+        self.palette: Palette = PALETTES[_theme_name(settings)]
         self.theme = self.palette.name
         self.overview = OverviewScreen()
 
@@ -390,16 +390,8 @@ def _speaks_unicode() -> bool:
     return encoding.replace("-", "").replace("_", "") == "utf8"
 
 
-def _theme_name(settings: Settings, environ: os._Environ[str]) -> str:
+def _theme_name(settings: Settings) -> str:
     """The theme that was asked for, or the one that suits the terminal."""
-    if settings.no_color or environ.get("NO_COLOR"):
+    if settings.no_color or os.environ.get("NO_COLOR"):
         return "mono"
-    if settings.theme != "auto":
-        return str(settings.theme)
-    term = environ.get("TERM", "")
-    truecolor = environ.get("COLORTERM", "") in {"truecolor", "24bit"}
-    if term in {"vt100", "vt220", "dumb"}:
-        return "mono"
-    if not truecolor and "256" not in term and "direct" not in term:
-        return "terminal"
-    return "dark"
+    return theme_for(os.environ) if settings.theme == "auto" else str(settings.theme)

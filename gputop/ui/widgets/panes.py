@@ -13,6 +13,7 @@ from gputop import text
 from gputop.model.metrics import BY_NAME, Metric
 from gputop.model.missing import explain
 from gputop.state.history import Span
+from gputop.state.throttle import Share
 from gputop.state.windows import Columns, Window
 from gputop.ui.charts.blocks import area, level_of, sparkline, time_axis
 from gputop.ui.glyphs import Glyphs
@@ -28,6 +29,8 @@ VALUE_WIDTH = 13
 ALARMING = frozenset({"temperature_c"})
 """Metrics whose highest level is a reason to look."""
 TOP_LEVEL = 3
+FULL_MINUTE_S = 55
+"""Seconds read from which a share is said to be of the last minute."""
 EDGES = 4
 """Border and blank on both sides."""
 
@@ -97,7 +100,8 @@ def _top(device: DeviceView, pen: Pen, width: int, edge: Style, focused: bool) -
     name_room = width - text.display_width(right) - 12
     line = Line(width)
     line.add(glyphs.corners[0] + (glyphs.cursor if focused else glyphs.dash) + " ", edge)
-    line.add(index_text(device), palette.style("strong", bold=True))
+    index = palette.alert("accent") if focused else palette.style("strong", bold=True)
+    line.add(index_text(device), index)
     line.add(f" {glyphs.dot} ", palette.style("dim"))
     line.add(text.fit_words(device_name(device), max(name_room, 4)), palette.style("text"))
     line.add(" ", edge)
@@ -305,18 +309,25 @@ def alert_text(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
 def _alert_piece(device: DeviceView, title: str, rule: str, detail: str, room: int) -> str:
     for share in device.shares:
         if rule == f"reason:{share.reason.key}":
-            span = "of the last minute" if room > 44 else "of 1 min"
+            span = _window_text(share, room)
             return f"{title} {text.percent(share.share)} {span}"
     if rule in {"link", "hot"} and detail and room > 30:
         return f"{title}: {detail}" if room > 60 else detail
     return title
 
 
+def _window_text(share: Share, room: int) -> str:
+    """What a share is of: a minute, or as much of it as was read."""
+    if share.covered_s < FULL_MINUTE_S:
+        return f"of {share.covered_s} s"
+    return "of the last minute" if room > 44 else "of 1 min"
+
+
 def _past_throttle(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
     """Nothing now, but something in the last minute: that cost time too."""
     for share in device.shares:
         if share.share >= 0.01:
-            span = "of the last minute" if room > 44 else "of 1 min"
+            span = _window_text(share, room)
             line = f"was held back: {share.reason.label} {text.percent(share.share)} {span}"
             return text.fit(line, room), "dim"
     return "", "dim"
