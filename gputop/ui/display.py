@@ -36,6 +36,7 @@ from textual.driver import Driver
 from textual.drivers import linux_driver
 from textual.drivers._writer_thread import WriterThread
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 from textual.message import Message
 from textual.messages import TerminalSupportsSynchronizedOutput
 from textual.screen import Screen
@@ -568,6 +569,11 @@ class DiffDisplay(App[ReturnType]):
         # Textual calls the handler of every class: this one runs before App's own.
         if self.frames is not None:
             self.frames.resized(*event.size)
+            # Textual's SIGWINCH handler reads the size, then posts it: of two signals at once
+            # the older size may come last, so the terminal has the last word.
+            size = Size(*self._driver._get_terminal_size())  # type: ignore[union-attr]
+            if size != event.size:
+                self.post_message(events.Resize(size, size))
 
 
 def seam_is_intact() -> bool:
@@ -580,6 +586,7 @@ def seam_is_intact() -> bool:
                 list(signature(ChopsUpdate).parameters) == ["chops", "spans", "chop_ends"],
                 issubclass(LayoutUpdate, CompositorUpdate),
                 callable(App._on_resize),
+                callable(LinuxDriver._get_terminal_size),
                 callable(App.post_display_hook),
                 callable(LinuxDriver._request_terminal_sync_mode_support),
                 _driver_module.XTermParser in (XTermParser, AnswerParser),

@@ -131,7 +131,7 @@ CONTRAST = Palette(
     on_alert="#000000",
     ramps={
         "": ("#00afff", "#00d7ff", "#00ffff", "#87ffff"),
-        "gpu_utilization": ("#00af00", "#00d700", "#00ff00", "#87ff00"),
+        "gpu_utilization": ("#00af00", "#00d700", "#00ff00", "#5fff5f"),
         "memory_used_bytes": ("#5f87ff", "#5fafff", "#87afff", "#afd7ff"),
         "power_w": ("#d78700", "#d7af00", "#ffd700", "#ffff00"),
         "temperature_c": ("#00d7d7", "#ffff00", "#ffaf00", "#ff5f5f"),

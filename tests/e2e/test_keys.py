@@ -438,9 +438,7 @@ CHECKS: tuple[Check, ...] = (
     Check("device", "other(-1)", turns_to(3, "right"), STILL, opened(DEVICE_OPEN, "Bus id")),
     Check("process", "back", goes_back(("enter",), "Host memory "), TABLE,
           opened(("enter",), "Host memory ")),
-    Check("process", "help", opens_help, TABLE, opened(("enter",), "Host memory ")),
     Check("process", "signal", shows_the_dialog, TABLE, opened(("enter",), "Host memory ")),
-    Check("process", "copy_pid", copies_the_pid, TABLE, opened(("enter",), "Host memory ")),
     Check("warnings", "back", goes_back(("w",), "Nothing to warn of"), STILL,
           opened(("w",), "Nothing to warn of")),
     Check("warnings", "open", opens_the_device, {**STILL, "device.1.clocks_event_reasons": 0x40},
@@ -448,7 +446,7 @@ CHECKS: tuple[Check, ...] = (
     Check("page", "go(1)", scrolls("home", TOP, SECOND), STILL, IN_HELP),
     Check("page", "go(-1)", scrolls("down", SECOND, TOP), STILL, IN_HELP),
     Check("page", "go_page(1)", scrolls("home", TOP, "Moving"), STILL, IN_HELP, (80, 20)),
-    Check("page", "go_page(-1)", scrolls("pgdn", "Processes", TOP), STILL, IN_HELP, (80, 20)),
+    Check("page", "go_page(-1)", scrolls("pgdn", "Charts and time", TOP), STILL, IN_HELP, (80, 20)),
     Check("page", "go(-1000000)", scrolls("end", BOTTOM, TOP), STILL, IN_HELP),
     Check("page", "go(1000000)", scrolls("home", TOP, BOTTOM), STILL, IN_HELP),
 )  # fmt: skip
@@ -495,6 +493,26 @@ def test_the_command_line_scrolls(driver: Driver, gputop: Start, spawn: Spawn) -
         terminal.wait_for(r"COMMAND …32")
         terminal.press(*[right] * 8, shows=r"word-")
         terminal.press(*[left] * 12, shows=rf" {child.pid} .* sh -c")
+
+
+@pytest.mark.parametrize(
+    ("keys", "shows"),
+    [(("enter",), "Host memory "), (DEVICE_OPEN, "Bus id"), (("w",), "Meaning|Nothing to warn")],
+    ids=["process", "device", "warnings"],
+)
+def test_keys_of_everywhere_work_on_every_screen(
+    driver: Driver, gputop: Start, keys: tuple[str, ...], shows: str
+) -> None:
+    terminal = gputop(driver(TABLE))
+    opened(("enter",), "Host memory ")(terminal)
+    terminal.press("esc", hides="Host memory ")
+    opened(keys, shows)(terminal)
+    opens_help(terminal, "?")
+    terminal.press("p", shows="PAUSED")
+    terminal.press("p", hides="PAUSED")
+    if keys == ("enter",):
+        copies_the_pid(terminal, "y")
+    terminal.check_leaves("ctrl-c")
 
 
 def test_the_help_names_every_key(driver: Driver, gputop: Start) -> None:

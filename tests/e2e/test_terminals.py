@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Driver, moving
-from tests.e2e.program import Gputop, Program, Start, environment
+from tests.e2e.program import Gputop, Program, Start, environment, wait_ended
 from tests.fake_driver import h100s, many_processes
 
 SMALL = [(1, 1), (2, 1), (10, 3), (59, 15), (60, 14)]
@@ -159,11 +159,9 @@ def test_a_stalled_link_is_left_at_once(driver: Driver, gputop: Start) -> None:
     terminal.wait_alive(0, 1)
     started = terminal.descendants()
     terminal.stall()
-    terminal.type("?")
-    terminal.type("q")
-    del started
-    terminal.type("q")
+    terminal.type("?", "ctrl-c")
     assert terminal.exit_code() == 0
+    wait_ended(started)
 
 
 @pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")

@@ -14,7 +14,7 @@ from textual.strip import Strip
 
 from gputop.actions.signals import Target
 from gputop.model.frame import Process
-from gputop.model.missing import explain
+from gputop.model.missing import PENDING, explain
 from gputop.query import Filter, Place, compile_filter
 from gputop.state.process_history import ProcessKey, may_have_left
 from gputop.text import clean
@@ -294,6 +294,8 @@ class ProcessTable(LineWidget, can_focus=True):
         for device in self._view.devices:
             if self.device in (None, device.info.uuid):
                 reason = device.reading.reason("processes")
+                if reason is None and device.reading.read_at.processes is None:
+                    reason = PENDING
                 if reason is not None:
                     found.append((device, reason))
         return found

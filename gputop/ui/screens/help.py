@@ -100,7 +100,8 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen > HelpPage { width: 90%; max-width: 100; height: 90%; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,f1", "dismiss", "close", show=False)
+        Binding("escape,question_mark,f1", "dismiss", "close", show=False),
+        Binding("q", "app.leave", "quit", show=False),
     ]
 
     def compose(self) -> ComposeResult:
