@@ -18,6 +18,7 @@ from gputop.collect.writer import Kind, Wake, Writer
 from gputop.model.codec import encode
 from gputop.model.commands import Command, ReadSlow, Release, Retake, SetInterval
 from gputop.model.frame import SCHEMA_VERSION, Cost, DriverInfo, DriverStatus, Event, Frame, Hello
+from gputop.scale import deadline_scale
 
 INTERVAL_LOW_S, INTERVAL_HIGH_S = 0.1, 60.0
 
@@ -29,7 +30,7 @@ that its rates stand on a span worth the name.
 """
 MAX_SLEEP_S = 2.0
 """A timer stands still while the machine is suspended, so the clock is looked at this often."""
-FIND_S = 3.0
+FIND_S = 3.0 * deadline_scale()
 """Devices may appear one by one: without persistence mode each takes seconds to wake. So long
 after the last one has, another that was asked for is declared unknown.
 """

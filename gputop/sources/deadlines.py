@@ -6,8 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-SCALE_VARIABLE = "GPUTOP_DEADLINE_SCALE"
-"""Every span here is times this number; tests set it."""
+from gputop.scale import deadline_scale
 
 _BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
@@ -36,12 +35,7 @@ class Deadlines(NamedTuple):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deadlines:
         """The usual spans times GPUTOP_DEADLINE_SCALE, where that is a positive number."""
-        try:
-            scale = float(environment.get(SCALE_VARIABLE, "1"))
-        except ValueError:
-            scale = 1.0
-        if not 0 < scale < 1e6:
-            scale = 1.0
+        scale = deadline_scale(environment)
         _, *spans = cls()
         return cls(scale, *(span * scale for span in spans))
 

@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-SCALE_VARIABLE = "GPUTOP_DEADLINE_SCALE"
+from gputop.scale import deadline_scale
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Spans of time, all in seconds. Tests shrink them together through `SCALE_VARIABLE`."""
+    """Spans of time, all in seconds. Tests shrink them together through `gputop.scale`."""
 
     init_s: float = 10.0
     """Opening the library, or a device for the first time; then `stuck` or `timed_out`."""
@@ -36,11 +36,6 @@ class Deadlines:
         """The defaults, each times GPUTOP_DEADLINE_SCALE; a scale that is no positive number is
         taken as 1.
         """
-        try:
-            scale = float(environment.get(SCALE_VARIABLE, "1"))
-        except ValueError:
-            scale = 1.0
-        if not 0 < scale < 1e6:
-            scale = 1.0
+        scale = deadline_scale(environment)
         usual = cls()
         return cls(**{field.name: getattr(usual, field.name) * scale for field in fields(cls)})
