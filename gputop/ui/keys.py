@@ -91,8 +91,7 @@ DEVICE_KEYS: tuple[Key, ...] = (
     Key("move(-1,0)", "left,h", "← h", "left", "Device to the left.", "Devices", palette=False),
     Key("move(1,0)", "right,l", "→ l", "right", "Device to the right.", "Devices",
         palette=False),
-    Key("open", "enter", "Enter", "open", "Open the device.", "Devices", footer=4,
-        palette=False),
+    Key("open", "enter", "Enter", "open", "Open the device.", "Devices", footer=4),
 )  # fmt: skip
 
 

@@ -49,6 +49,29 @@ async def test_what_the_palette_offers_is_done():
         assert isinstance(app.screen, DeviceScreen)
 
 
+async def test_the_palette_offers_what_the_table_does_and_does_it():
+    app = app_on(demo_records(8, 3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await pilot.press("tab")
+        offered = {
+            command.help: command.callback for command in app.get_system_commands(app.screen)
+        }
+        for action in ("tag", "signal", "fold", "sort(1)", "sort(-1)", "reverse", "open", "clear"):
+            assert next(key for key in TABLE_KEYS if key.action == action).help in offered
+        by_action = {key.action: key for key in TABLE_KEYS}
+        offered[by_action["tag"].help]()
+        await pilot.pause()
+        assert len(app.overview.table.tagged) == 1
+        offered[by_action["signal"].help]()
+        await pilot.pause()
+        await pilot.pause()
+        assert "simulated" in " ".join(str(n.message) for n in app._notifications)
+        offered[by_action["reverse"].help]()
+        await pilot.pause()
+        assert app.overview.table.reverse
+
+
 async def test_a_click_on_the_footer_presses_what_is_drawn_there_and_nothing_else():
     app = app_on(demo_records(8, 3))
     async with app.run_test(size=(80, 24)) as pilot:

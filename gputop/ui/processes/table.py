@@ -51,7 +51,8 @@ NOTED_S = 5.0
 
 
 def _key(action: str, keys: str, shown: str, label: str, meaning: str, footer: int = 0) -> Key:
-    return Key(action, keys, shown, label, meaning, "Processes", footer, palette=False)
+    moves = action.startswith(("row", "page", "first", "last", "scroll"))
+    return Key(action, keys, shown, label, meaning, "Processes", footer, palette=not moves)
 
 
 TABLE_KEYS: tuple[Key, ...] = (
