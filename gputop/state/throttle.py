@@ -6,18 +6,19 @@ where it has them; elsewhere the sampled event reason bits stand in, and it is s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from gputop.model.frame import DeviceReading
 from gputop.model.nvml_tables import HARMFUL, EventReason
-from gputop.state.history import Ring, Series
+from gputop.state.tally import DayTally
 
 Basis = Literal["counter", "sampled"]
 
 
 LONGEST_GAP_S = 120
-"""A reading speaks for the time since the one before, up to so many seconds."""
+"""A sampled bit speaks for the time since the reading before, up to so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,87 +33,135 @@ class Share:
     basis: Basis
 
 
+class _Account:
+    """One reason: what it took, and of how long."""
+
+    __slots__ = ("basis", "counter", "held", "session_held_s", "session_read_s")
+
+    def __init__(self) -> None:
+        self.basis: Basis = "sampled"
+        self.counter: tuple[float, float] | None = None
+        """When the driver's counter was read last (CLOCK_BOOTTIME), and what it said."""
+        self.held: DayTally | None = None
+        """Made when the reason first occurs: most never do."""
+        self.session_held_s = self.session_read_s = 0.0
+
+    def add(self, start: float, end: float, share: float) -> None:
+        """Count `share` of [start, end) as held back."""
+        if share and self.held is None:
+            self.held = DayTally()
+        if share and self.held is not None:
+            self.held.add(start, end, share)
+
+    def add_to_session(self, read_s: float, held_s: float) -> None:
+        """Count `held_s` of `read_s` seconds in the sums since the first reading."""
+        self.session_read_s += read_s
+        self.session_held_s += held_s
+
+
 class ThrottleAccount:
     """Adds up one device's throttling from its readings.
 
     A reading speaks for the time since the one before: a counter's growth is exact over it, a
-    sampled bit is taken to have held all through it.
+    sampled bit is taken to have held all through it. The first reading speaks for no time.
     """
 
     def __init__(self) -> None:
-        self._read = Ring(1, Series.FINE[1])
-        self._held: dict[str, Ring] = {}
-        self._basis: dict[str, Basis] = {}
-        self._counters: dict[str, tuple[float, float]] = {}
-        self._last_fast: float | None = None
+        self._read: dict[Basis, DayTally] = {"counter": DayTally(), "sampled": DayTally()}
+        self._accounts = {reason.key: _Account() for reason in HARMFUL}
+        self._last: dict[Basis, float] = {}
+        """CLOCK_BOOTTIME of the newest reading with a counter, and with the bits."""
+
+    @property
+    def _now(self) -> float:
+        return max(self._last.values(), default=0.0)
 
     def update(self, reading: DeviceReading) -> None:
         """Take a reading; one that repeats older groups adds nothing."""
-        at = reading.read_at.fast
-        before = self._last_fast
-        if at is None or at == before:
+        counted = self._take_counters(reading, reading.read_at.medium)
+        at, mask = reading.read_at.fast, reading.event_reasons
+        before = self._last.get("sampled")
+        if at is None or mask is None or at == before:
             return
-        self._last_fast = at
-        if reading.event_reasons is None and reading.read_at.medium is None:
+        self._last["sampled"] = at
+        if before is None or not 0 < at - before <= LONGEST_GAP_S:
             return
-        seconds = _seconds(before, at)
-        for second in seconds:
-            self._read.add(second, 1.0, 1.0, 1.0, 1)
+        self._read["sampled"].add(before, at)
+        if not counted:
+            self._read["counter"].add(before, at)  # the bits stand in for the counters
         for reason in HARMFUL:
-            if not self._by_counter(reason, reading):
-                self._by_bit(reason, reading.event_reasons, seconds)
+            if reason.key not in counted:
+                self._by_bit(self._accounts[reason.key], bool(mask & reason.bit), before, at)
 
-    def _by_counter(self, reason: EventReason, reading: DeviceReading) -> bool:
-        """True when the reason is counted by the driver, whether or not this reading adds."""
-        counter = getattr(reading, reason.violation) if reason.violation else None
-        at = reading.read_at.medium
-        if counter is None or at is None:
-            self._counters.pop(reason.key, None)
-            return False
-        before = self._counters.get(reason.key)
-        self._counters[reason.key] = (at, counter)
-        if before is None:
-            return False
-        if at > before[0] and counter >= before[1]:
-            share = min((counter - before[1]) / (at - before[0]), 1.0)
-            self._add(reason, "counter", _seconds(before[0], at), share)
-        return True
+    def _take_counters(self, reading: DeviceReading, at: float | None) -> set[str]:
+        """Take the driver's counters; the keys of the reasons that these speak for."""
+        counted = set()
+        newest = None
+        for reason in HARMFUL:
+            account = self._accounts[reason.key]
+            counter = getattr(reading, reason.violation) if reason.violation else None
+            if counter is None or at is None:
+                account.counter = None
+                continue
+            if account.counter is not None:
+                counted.add(reason.key)
+                newest = account.counter[0]
+                self._by_counter(account, at, counter)
+            account.counter = (at, counter)
+        if counted and newest is not None and at is not None and at > newest:
+            self._last["counter"] = at
+            self._read["counter"].add(max(newest, at - LONGEST_GAP_S), at)
+        return counted
 
-    def _by_bit(self, reason: EventReason, mask: int | None, seconds: range) -> None:
-        if mask is not None:
-            self._add(reason, "sampled", seconds, 1.0 if mask & reason.bit else 0.0)
+    def _by_counter(self, account: _Account, at: float, counter: float) -> None:
+        assert account.counter is not None
+        before, count = account.counter
+        account.basis = "counter"
+        if at <= before or counter < count:
+            return  # the same reading again, or a counter that began anew: its growth is unknown
+        held = min(counter - count, at - before)
+        account.add_to_session(at - before, held)
+        # Of a long gap it is known how much was lost, but not when.
+        account.add(max(before, at - LONGEST_GAP_S), at, held / (at - before))
 
-    def _add(self, reason: EventReason, basis: Basis, seconds: range, share: float) -> None:
-        ring = self._held.get(reason.key)
-        if ring is None:
-            if not share:
-                return  # most reasons never occur: their ring is made when they first do
-            ring = self._held[reason.key] = Ring(1, Series.FINE[1])
-        self._basis[reason.key] = basis
-        for second in seconds:
-            ring.add(second, share, share, share, 1)
+    def _by_bit(self, account: _Account, held: bool, before: float, at: float) -> None:
+        account.basis = "sampled"
+        account.add_to_session(at - before, at - before if held else 0.0)
+        account.add(before, at, 1.0 if held else 0.0)
 
     def shares(self, now: float, window_s: float) -> list[Share]:
-        """The reasons that held the device back in the window before `now`, worst share first."""
-        if not self._held:
-            return []
-        seconds = range(max(int(now - window_s) + 1, 0), int(now) + 1)
-        covered = sum(self._read.span(s, s + 1) is not None for s in seconds)
-        found = []
-        for reason in HARMFUL:
-            ring = self._held.get(reason.key)
-            if ring is None or not covered:
-                continue
-            spans = (ring.span(s, s + 1) for s in seconds)
-            held = sum(span.mean for span in spans if span is not None)
-            if held:
-                share = min(held / covered, 1.0)
-                found.append(Share(reason, share, covered, self._basis[reason.key]))
+        """The reasons that held the device back in the window before `now`, worst share first.
+        A window that reaches back more than an hour is rounded to minutes.
+        """
+        return self._between(math.ceil(now - window_s), now)
+
+    def session(self) -> list[Share]:
+        """The same since the first reading, however long ago that was."""
+        found = [
+            Share(reason, min(account.session_held_s / account.session_read_s, 1.0),
+                  round(account.session_read_s), account.basis)
+            for reason in HARMFUL
+            if (account := self._accounts[reason.key]).session_held_s
+        ]  # fmt: skip
         return sorted(found, key=lambda share: -share.share)
 
+    def worst(self, start_s: float, end_s: float) -> tuple[EventReason, float] | None:
+        """The reason with the largest share (0 to 1) of the time between two moments
+        (CLOCK_BOOTTIME) of the last 24 hours; None when nothing held the device back or nothing
+        was read. Beyond the last hour the moments are rounded to minutes.
+        """
+        shares = self._between(start_s, end_s)
+        return (shares[0].reason, shares[0].share) if shares else None
 
-def _seconds(before: float | None, at: float) -> range:
-    """The whole seconds a reading at `at` speaks for."""
-    if before is None or at - before > LONGEST_GAP_S:
-        return range(int(at), int(at) + 1)
-    return range(min(int(before) + 1, int(at)), int(at) + 1)
+    def _between(self, start: float, end: float) -> list[Share]:
+        found = []
+        for reason in HARMFUL:
+            account = self._accounts[reason.key]
+            if account.held is None:
+                continue
+            held = account.held.sum(start, end, self._now)
+            covered = self._read[account.basis].sum(start, end, self._now) if held else 0.0
+            if covered:
+                share = min(held / covered, 1.0)
+                found.append(Share(reason, share, round(covered), account.basis))
+        return sorted(found, key=lambda share: -share.share)
