@@ -7,7 +7,7 @@ calm before it ends (`active`), so that a value at the edge does not flap.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from gputop.model.nvml_tables import HARMFUL, RECOVERY_ACTIONS, EventReason, Severity
 from gputop.state.store import DeviceState
@@ -27,6 +27,11 @@ class Thresholds:
     """GPU utilisation below which a device is idle."""
     idle_s: float = 300.0
     """Seconds after which an idle device that holds memory is worth a notice."""
+
+    @classmethod
+    def of(cls, settings: object) -> Thresholds:
+        """The edges as the settings have them."""
+        return cls(**{f.name: getattr(settings, f"thresholds_{f.name}") for f in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from gputop.actions.signals import foreign_pids
 from gputop.errors import EXIT_FAILED, GputopError
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.rules import Thresholds
+from gputop.insight.verdict_book import VerdictBook
 from gputop.model.commands import ReadSlow, Release, Retake, SetInterval
 from gputop.model.frame import AnyRecord, Frame, Hello
 from gputop.settings import Settings
@@ -67,10 +68,9 @@ class GputopApp(DiffDisplay[int], App[int]):
         self.source = source
         self.settings = settings
         self.store = Store()
-        self.alerts = AlertLog(Thresholds(
-            settings.thresholds_memory_full, settings.thresholds_temperature_margin_c,
-            settings.thresholds_busy, settings.thresholds_idle, settings.thresholds_idle_s,
-        ))  # fmt: skip
+        thresholds = Thresholds.of(settings)
+        self.alerts = AlertLog(thresholds)
+        self.verdicts = VerdictBook(thresholds)
         self.process_history = ProcessHistory()
         self.view = View()
         self.paused = False
@@ -125,6 +125,7 @@ class GputopApp(DiffDisplay[int], App[int]):
             self.store.apply(record)
             if isinstance(record, Frame):
                 self.alerts.update(self.store)
+                self.verdicts.update(self.store)
                 self.process_history.update(record)
                 self._last_frame_at = self._now()
                 shown = True
@@ -144,7 +145,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         self._redraw_age()
 
     def _show(self) -> None:
-        self.view = take(self.store, self.alerts)
+        self.view = take(self.store, self.alerts, self.verdicts)
         self._redraw()
 
     def _redraw(self) -> None:
@@ -230,7 +231,7 @@ class GputopApp(DiffDisplay[int], App[int]):
     def action_pause(self) -> None:
         """Freeze the picture, or let it go on."""
         self.paused = not self.paused
-        self.view = take(self.store, self.alerts, frozen=self.paused)
+        self.view = take(self.store, self.alerts, self.verdicts, frozen=self.paused)
         self._redraw()
 
     def action_theme(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.alerts import Alert, severity_rank
+from gputop.insight.verdict_book import VerdictBook
+from gputop.insight.verdicts import Verdict
 from gputop.model.frame import (
     DeviceInfo,
     DeviceReading,
@@ -56,6 +58,8 @@ class DeviceView:
     """Throttling over the last minute, worst first."""
     users: tuple[str, ...]
     processes: int
+    verdict: Verdict | None = None
+    """What limits it; None where too little is known, or nothing clear."""
     instances: tuple[DeviceView, ...] = ()
     stale_s: float | None = None
     """Age of its newest fast reading, where that is older than it should be."""
@@ -123,7 +127,7 @@ class View:
         return self.frame is not None
 
 
-def take(store: Store, log: AlertLog, frozen: bool = False) -> View:
+def take(store: Store, log: AlertLog, verdicts: VerdictBook, frozen: bool = False) -> View:
     """The view of the store as it is now; `frozen` when it must stay so while time goes on."""
     alerts = (*log.active, *reversed(log.past))
     if frozen:
@@ -146,7 +150,7 @@ def take(store: Store, log: AlertLog, frozen: bool = False) -> View:
         host_history=store.host_history,
         driver=store.driver,
         devices=tuple(
-            _device(device, store, by_device, users, _EVERY if frozen else _SHOWN)
+            _device(device, store, by_device, verdicts, users, _EVERY if frozen else _SHOWN)
             for device in store.devices
         ),
         processes=store.processes,
@@ -170,13 +174,16 @@ def _device(
     state: DeviceState,
     store: Store,
     alerts: dict[str, list[Alert]],
+    verdicts: VerdictBook,
     users: dict[str, list[Process]],
     names: tuple[str, ...],
 ) -> DeviceView:
     processes = users.get(state.uuid, [])
     read_at = state.reading.read_at.fast
     age = store.now - read_at if read_at is not None else None
-    instances = tuple(_device(i, store, alerts, users, names) for i in store.instances(state.uuid))
+    instances = tuple(
+        _device(i, store, alerts, verdicts, users, names) for i in store.instances(state.uuid)
+    )
     own = [*alerts.get(state.uuid, ()), *(alert for i in instances for alert in i.alerts)]
     return DeviceView(
         info=state.info,
@@ -187,6 +194,7 @@ def _device(
         shares=tuple(state.throttle.shares(store.now, MINUTE_S)),
         users=tuple(dict.fromkeys(p.user for p in processes if p.user)),
         processes=len(processes),
+        verdict=verdicts.of(state.uuid),
         instances=instances,
         live=state.value,
         stale_s=age if age is not None and age > 2 * store.period_s + 1 else None,

@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.rules import Thresholds
+from gputop.insight.verdict_book import VerdictBook
 from gputop.model.frame import Frame, Hello
 from gputop.settings import Settings
 from gputop.state.process_history import ProcessHistory
@@ -24,7 +25,7 @@ def view_of(*records: Hello | Frame) -> View:
     store = Store()
     for record in records:
         store.apply(record)
-    return take(store, AlertLog(Thresholds()))
+    return take(store, AlertLog(Thresholds()), VerdictBook())
 
 
 class SmallApp(App[Any]):

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from gputop import procfs
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.rules import Thresholds
+from gputop.insight.verdict_book import VerdictBook
 from gputop.model.frame import DeviceUse, Frame, Process, ReadTimes
 from gputop.model.missing import explain
 from gputop.state.process_history import ProcessKey
@@ -52,7 +53,7 @@ class ScreenApp(SmallApp):
         )  # fmt: skip
         self.store.apply(frame)
         self.process_history.update(frame)
-        self.view = take(self.store, AlertLog(Thresholds()))
+        self.view = take(self.store, AlertLog(Thresholds()), VerdictBook())
         if isinstance(self.screen, ProcessScreen):
             self.screen.show(self.view)
 
