@@ -1,9 +1,10 @@
 """The records every source yields and every view and file consumes.
 
 A line of the stream is one record: :class:`Hello` (what does not change), :class:`Frame` (one
-timestamped reading of one host) or :class:`Event` (something that happened at a moment). Units
-stand in the field names; ratios are 0 to 1. A value that is not there is ``None`` and its reason
-stands in the ``missing`` map of the same struct. Nothing else defines the shape of a reading.
+timestamped reading of one host), :class:`Event` (something that happened at a moment) or
+:class:`Job` (a command that is followed). Units stand in the field names; ratios are 0 to 1. A
+value that is not there is ``None`` and its reason stands in the ``missing`` map of the same
+struct. Nothing else defines the shape of a reading.
 """
 
 from __future__ import annotations
@@ -241,6 +242,8 @@ class Process(Record):
     memory_bytes: int | None = None
     """Resident host memory."""
     threads: int | None = None
+    job: bool | None = None
+    """Whether it belongs to the job that `gputop run` follows; None where nobody told."""
     uses: list[DeviceUse] = []
     missing: dict[str, str] = {}
 
@@ -343,4 +346,33 @@ class Event(Record, tag="event"):
     simulated: bool = False
 
 
-AnyRecord = Hello | Frame | Event
+class Job(Record, tag="job"):
+    """A command under `gputop run`: told when it begins, and again with its end."""
+
+    name: str
+    """The program's name, without its path."""
+    utc_s: float
+    """When it began."""
+    boottime_s: float
+    """CLOCK_BOOTTIME at which it began."""
+    command: list[str] | None = None
+    """The command line; only where arguments were asked for, since they can hold secrets."""
+    devices: list[str] | None = None
+    """UUIDs of the devices it was given by `--devices`; None for all."""
+    ended_s: float | None = None
+    """CLOCK_BOOTTIME of its end; None while it runs."""
+    exit_code: int | None = None
+    signal: int | None = None
+    """The signal it died by."""
+    user_s: float | None = None
+    """CPU time of it and of its descendants that were waited for, in seconds."""
+    system_s: float | None = None
+    memory_peak_bytes: int | None = None
+    """The largest resident host memory that one of these processes had."""
+    left_running: int | None = None
+    """How many of its processes were still there after its end."""
+    unfollowed: str = ""
+    """One sentence where its processes could not be told from others on the devices."""
+
+
+AnyRecord = Hello | Frame | Event | Job

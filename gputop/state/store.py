@@ -14,6 +14,7 @@ from gputop.model.frame import (
     Frame,
     Hello,
     HostReading,
+    Job,
     Process,
 )
 from gputop.model.metrics import CHARTED, OF_INFO
@@ -83,6 +84,8 @@ class Store:
     def __init__(self) -> None:
         self.hello: Hello | None = None
         self.frame: Frame | None = None
+        self.job: Job | None = None
+        """The command that `gputop run` follows or followed."""
         self.host_history = History()
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._devices: dict[str, DeviceState] = {}
@@ -95,6 +98,8 @@ class Store:
             self._apply_frame(record)
         elif isinstance(record, Hello):
             self._apply_hello(record)
+        elif isinstance(record, Job):
+            self.job = record
         elif record.seq > self._event_seen.get(record.session, -1):
             self._event_seen[record.session] = record.seq
             self.events.append(record)

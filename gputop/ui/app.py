@@ -23,7 +23,7 @@ from gputop.insight.alert_log import AlertLog
 from gputop.insight.rules import Thresholds
 from gputop.insight.verdict_book import VerdictBook
 from gputop.model.commands import ReadSlow, Release, Retake, SetInterval
-from gputop.model.frame import AnyRecord, Frame, Hello
+from gputop.model.frame import AnyRecord, Event, Frame, Hello
 from gputop.settings import Settings
 from gputop.sources.base import Source, SourceStatus
 from gputop.state.process_history import ProcessHistory
@@ -132,7 +132,7 @@ class GputopApp(DiffDisplay[int], App[int]):
             elif isinstance(record, Hello):
                 self._released = record.driver.status == "released"
                 shown = True
-            elif record.kind == "log":
+            elif isinstance(record, Event) and record.kind == "log":
                 self._said = record.text
                 shown = True
         if shown:

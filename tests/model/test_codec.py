@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from gputop.errors import BrokenRecord
 from gputop.model.codec import LONGEST_LINE, decode, encode, json_schema
-from gputop.model.frame import SCHEMA_VERSION, DeviceInfo, DeviceReading, Frame
+from gputop.model.frame import SCHEMA_VERSION, DeviceInfo, DeviceReading, Frame, Job
 from gputop.model.metrics import METRICS, OF_INFO
-from tests.records import machines
+from tests.records import few, machines, records
 from tests.samples import sample_frame, sample_hello
 
 
-@given(machines())
-def test_a_record_comes_back_as_it_went(machine):
-    for record in machine:
+@few
+@given(machines(), records(Job))
+def test_a_record_comes_back_as_it_went(machine, job):
+    for record in (*machine, job):
         assume(not re.search(r"\\ud[89a-f]", repr(record)))
         assert decode(encode(record), 1) == record
 
