@@ -7,7 +7,8 @@ from collections import deque
 from gputop.insight.alerts import Alert, severity_rank
 from gputop.insight.rules import RULES, Measured, Rule, Thresholds
 from gputop.model.frame import Event, Process
-from gputop.model.nvml_tables import Severity, xid
+from gputop.model.nvml_tables import Severity
+from gputop.model.xids import xid
 from gputop.state.process_history import may_have_left
 from gputop.state.store import DeviceState, Store
 
@@ -94,11 +95,10 @@ class AlertLog:
         if key in self._active:
             self._end(key, event.boottime_s)
         device = store.device(event.device) if event.device else None
-        blame = {"application": "caused by an application", "hardware": "a hardware fault"}
         self._active[key] = Alert(
             rule=key[1], device=event.device, where=label(device) if device else "host",
             severity=entry.severity, word="XID", title=f"Xid {code}: {entry.name}",
-            meaning=f"The driver reported an error, {blame.get(entry.fault, 'cause not certain')}.",
+            meaning=entry.meaning,
             advice=entry.advice, since_s=event.boottime_s, since_utc_s=event.utc_s,
             detail="" if entry.name.lower() in event.text.lower() else event.text,
         )  # fmt: skip

@@ -1,7 +1,7 @@
-"""What NVML's numbers mean: event reasons, Xids, modes, as tables.
+"""What NVML's numbers mean: event reasons, modes, as tables.
 
-Sources: the public ``nvml.h`` (clock event reasons, modes, architectures) and NVIDIA's Xid
-catalogue in its GPU deployment documentation; severities are gputop's own (see the design).
+Source: the public ``nvml.h`` (clock event reasons, recovery actions, modes, architectures);
+severities are gputop's own (see the design).
 """
 
 from __future__ import annotations
@@ -99,68 +99,10 @@ def unknown_bits(mask: int) -> int:
     return mask & ~KNOWN_BITS
 
 
-@dataclass(frozen=True, slots=True)
-class Xid:
-    """A driver error code from the kernel log or the event set."""
-
-    code: int
-    name: str
-    fault: Literal["application", "hardware", "driver", "unknown"]
-    severity: Severity
-    advice: str
-
-
-_APPLICATION = "Look at the application that ran on the device."
-_RESET = "Drain the device, reset it, and run diagnostics if it comes back."
-
-XIDS: dict[int, Xid] = {
-    xid.code: xid
-    for xid in (
-        Xid(13, "graphics engine exception", "application", "warning", _APPLICATION),
-        Xid(31, "memory page fault", "application", "warning", _APPLICATION),
-        Xid(32, "corrupted push buffer", "driver", "warning",
-            "Check the PCIe link and the driver version."),
-        Xid(43, "GPU stopped processing", "application", "warning", _APPLICATION),
-        Xid(45, "preemptive channel removal", "application", "notice",
-            "Follows another error or a killed application; look for what came before."),
-        Xid(48, "double-bit ECC error", "hardware", "critical", _RESET),
-        Xid(61, "internal micro-controller breakpoint", "driver", "critical", _RESET),
-        Xid(62, "internal micro-controller halt", "hardware", "critical", _RESET),
-        Xid(63, "row remapping or page retirement recorded", "hardware", "warning",
-            "Reset the device at the next chance so that the row is replaced."),
-        Xid(64, "row remapping or page retirement failed", "hardware", "critical",
-            "Reset the device; replace it if the failure stays."),
-        Xid(68, "video processor exception", "application", "warning", _APPLICATION),
-        Xid(69, "graphics engine class error", "application", "warning", _APPLICATION),
-        Xid(74, "NVLink error", "hardware", "critical",
-            "Check the NVLink bridge or switch, then reset the device."),
-        Xid(79, "GPU has fallen off the bus", "hardware", "critical",
-            "Reboot; check the power cables, the seating and the temperature if it happens again."),
-        Xid(92, "high single-bit ECC error rate", "hardware", "warning",
-            "Watch it; run diagnostics if the rate stays."),
-        Xid(94, "contained ECC error", "hardware", "warning",
-            "Restart the application that was hit; reset the device when it is idle."),
-        Xid(95, "uncontained ECC error", "hardware", "critical", _RESET),
-        Xid(109, "context switch timeout", "application", "warning", _APPLICATION),
-        Xid(119, "GSP RPC timeout", "hardware", "critical", _RESET),
-        Xid(120, "GSP error", "hardware", "critical", _RESET),
-        Xid(140, "unrecovered ECC error", "hardware", "critical", _RESET),
-        Xid(154, "recovery action changed", "driver", "warning",
-            "See the device's recovery action."),
-    )
-}  # fmt: skip
-
-
-def xid(code: int) -> Xid:
-    """The catalogue's entry for a code, or one that says it is not in our table."""
-    return XIDS.get(code) or Xid(
-        code, "unlisted Xid", "unknown", "warning", "Look the code up in NVIDIA's Xid catalogue."
-    )
-
-
 RECOVERY_ACTIONS = {
-    0: "none", 1: "reset the GPU", 2: "reboot the machine", 3: "drain the jobs",
-    4: "drain the jobs and reset the GPU",
+    0: "none", 1: "reset the GPU", 2: "reboot the machine",
+    3: "drain its peer-to-peer traffic", 4: "drain the jobs and reset the GPU",
+    5: "recover the IMEX domain", 6: "reset its PCIe bus", 7: "reboot the system",
 }  # fmt: skip
 COMPUTE_MODES = {0: "default", 1: "exclusive thread", 2: "prohibited", 3: "exclusive process"}
 ARCHITECTURES = {

@@ -22,7 +22,7 @@ from gputop.model.frame import (
     ReadTimes,
     SampleSpan,
 )
-from gputop.model.nvml_tables import xid
+from gputop.model.xids import xid
 
 MEDIUM_S, SLOW_S = 1.0, 5.0
 EARLY_S = 0.05
