@@ -173,6 +173,8 @@ SETTINGS: tuple[Setting, ...] = (
             "what `e` writes: text, json, csv, openmetrics or svg", "FORMAT"),
     Setting("thresholds.memory_full", number(0, 1), 0.95,
             "share of device memory that counts as full", flag=False),
+    Setting("thresholds.power_full", number(0, 1), 0.97,
+            "share of the power limit that counts as being at it", flag=False),
     Setting("thresholds.temperature_margin_c", number(0, 100), 3.0,
             "degrees Celsius below slowdown that count as hot", flag=False),
     Setting("thresholds.busy", number(0, 1), 0.5, "utilisation of a device under load",

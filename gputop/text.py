@@ -17,6 +17,8 @@ from typing import Literal, TypeGuard
 from gputop.model.metrics import Metric, Unit
 from gputop.model.nvml_tables import (
     COMPUTE_MODES,
+    FABRIC_HEALTH,
+    FABRIC_STATES,
     RECOVERY_ACTIONS,
     active_reasons,
     unknown_bits,
@@ -382,7 +384,10 @@ def _state(metric: Metric, number: float) -> str:
     code = int(number)
     if metric.name == "performance_state":
         return f"P{code}"
-    words = {"compute_mode": COMPUTE_MODES, "recovery_action": RECOVERY_ACTIONS}
+    words = {
+        "compute_mode": COMPUTE_MODES, "recovery_action": RECOVERY_ACTIONS,
+        "fabric_state": FABRIC_STATES, "fabric_health": FABRIC_HEALTH,
+    }  # fmt: skip
     return words.get(metric.name, {}).get(code, str(code))
 
 

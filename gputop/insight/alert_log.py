@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections import deque
 
-from gputop.insight.alerts import Alert, severity_rank
+from gputop.insight.alerts import Alert, Change, severity_rank
+from gputop.insight.before_start import found_before
 from gputop.insight.rules import RULES, Measured, Rule, Thresholds
 from gputop.model.frame import Event, Process
 from gputop.model.nvml_tables import Severity
 from gputop.model.xids import xid
 from gputop.state.process_history import may_have_left
 from gputop.state.store import DeviceState, Store
+from gputop.text import duration
 
 PAST_KEPT = 500
+CHANGES_KEPT = 500
 XID_SHOWN_S = 300.0
 """An Xid is a moment; it is shown as active this long so that it is seen."""
 GONE_WORTH_BYTES = 1 << 30
 """A process that ends is worth a notice when it held at least this much."""
 
+
+SAME_XID_S = 2.0
+"""Two reports of a device's Xid so near to each other are one, told by the driver and the log."""
+XIDS_REMEMBERED = 2000
+UNKNOWN = frozenset({"timed_out", "pending"})
+"""Statuses under which what was seen before may still hold."""
+AWAY = frozenset({"lost", "error"})
+"""Rules after which a device that answers again is back."""
 
 XID_RANK = 1
 """An Xid stands right behind the loss of its device."""
@@ -31,10 +42,15 @@ class AlertLog:
         self.thresholds = thresholds or Thresholds()
         self.past: deque[Alert] = deque(maxlen=PAST_KEPT)
         self._active: dict[tuple[str | None, str], Alert] = {}
-        self._speaking_since: dict[tuple[str, str], float] = {}
+        self._speaking: dict[tuple[str, str], tuple[float, float]] = {}
+        """Since when, and when last, the test of a warning spoke that has not begun."""
         self._silent_since: dict[tuple[str | None, str], float] = {}
         self._events_seen: dict[str, int] = {}
         self._held: dict[tuple[int, int | None], tuple[Process, int]] = {}
+        self._xids: deque[tuple[str | None, int, float, str]] = deque(maxlen=XIDS_REMEMBERED)
+        self._changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
+        self._started_s: float | None = None
+        self._looked_back: set[str] = set()
 
     def update(self, store: Store) -> None:
         """Take the store as it is after its newest frame."""
@@ -42,7 +58,10 @@ class AlertLog:
         if frame is None:
             return
         now, utc = frame.boottime_s, frame.utc_s
+        if self._started_s is None:
+            self._started_s = now
         for device in store.devices:
+            self._look_back(device, self._started_s, now, utc)
             for rule in RULES:
                 self._follow(rule, device, now, utc)
             for instance in store.instances(device.uuid):
@@ -57,17 +76,39 @@ class AlertLog:
         alert = self._active.get(key)
         measured = rule.test(device, self.thresholds, alert is not None)
         if measured is None:
-            self._speaking_since.pop(key, None)
+            self._fall_silent(rule, device, key, now)
             if alert is not None and self._may_end(rule, device, key, now):
                 self._end(key, now)
+                if rule.key in AWAY and device.reading.status == "ok":
+                    self._note_back(alert, now, utc)
             return
         self._silent_since.pop(key, None)
         if alert is None:
-            since = self._speaking_since.setdefault(key, now)
+            since, _ = self._speaking.get(key, (now, now))
+            self._speaking[key] = (since, now)
             if now - since < rule.holds_for(self.thresholds):
                 return
             alert = self._active[key] = _alert(rule, device, measured, since, utc - (now - since))
+            _measure(alert, measured)
+            self._changes.append(Change("begin", alert))
         _measure(alert, measured)
+
+    def _fall_silent(
+        self, rule: Rule, device: DeviceState, key: tuple[str, str], now: float
+    ) -> None:
+        """Forget that the test spoke, unless nothing is known or it may yet go on."""
+        _, last = self._speaking.get(key, (now, now))
+        if device.reading.status not in UNKNOWN and now - last >= rule.gap_s:
+            self._speaking.pop(key, None)
+
+    def _look_back(self, device: DeviceState, started: float, now: float, utc: float) -> None:
+        """Note what the device was through before this program looked, once all is read."""
+        times = device.reading.read_at
+        if device.uuid in self._looked_back or times.medium is None or times.slow is None:
+            return
+        self._looked_back.add(device.uuid)
+        where = label(device)
+        self.past.extend(found_before(device, where, self.thresholds, started, utc - now))
 
     def _may_end(self, rule: Rule, device: DeviceState, key: tuple[str, str], now: float) -> bool:
         if device.reading.status != "ok" and rule.key not in {"lost", "error", "timed_out"}:
@@ -78,6 +119,23 @@ class AlertLog:
         alert = self._active.pop(key)
         alert.until_s = self._silent_since.pop(key, now)
         self.past.append(alert)
+        self._changes.append(Change("end", alert))
+
+    def _note_back(self, gone: Alert, now: float, utc: float) -> None:
+        self._happened(
+            Alert(
+                rule="back", device=gone.device, where=gone.where, severity="notice", word="BACK",
+                title="device back",
+                meaning=f"The driver reaches it again after {duration(gone.lasted_s(now))}.",
+                advice="Look at what ran on it; its counters may have begun anew.",
+                since_s=now, since_utc_s=utc, until_s=now,
+            )
+        )  # fmt: skip
+
+    def _happened(self, alert: Alert) -> None:
+        """Note what was over as it came."""
+        self.past.append(alert)
+        self._changes.append(Change("moment", alert))
 
     def _follow_events(self, store: Store, now: float) -> None:
         for event in store.events:
@@ -86,22 +144,48 @@ class AlertLog:
                 self._begin_event(event, store)
         for key, alert in list(self._active.items()):
             if alert.rule.startswith("xid:") and now - alert.since_s >= XID_SHOWN_S:
-                self._end(key, now)
+                self._pass(key)
+
+    def _pass(self, key: tuple[str | None, str]) -> None:
+        """Put an Xid that was shown long enough where it belongs: it was a moment."""
+        alert = self._active.pop(key)
+        alert.until_s = alert.since_s
+        self.past.append(alert)
 
     def _begin_event(self, event: Event, store: Store) -> None:
         code = event.code or 0
+        before = self._started_s is not None and event.boottime_s < self._started_s
+        if self._is_known(event, code):
+            return
         entry = xid(code)
         key = (event.device, f"xid:{code}")
-        if key in self._active:
-            self._end(key, event.boottime_s)
         device = store.device(event.device) if event.device else None
-        self._active[key] = Alert(
+        alert = Alert(
             rule=key[1], device=event.device, where=label(device) if device else "host",
             severity=entry.severity, word="XID", title=f"Xid {code}: {entry.name}",
-            meaning=entry.meaning,
-            advice=entry.advice, since_s=event.boottime_s, since_utc_s=event.utc_s,
+            meaning=entry.meaning, advice=entry.advice,
+            since_s=event.boottime_s, since_utc_s=event.utc_s, before_start=before,
             detail="" if entry.name.lower() in event.text.lower() else event.text,
         )  # fmt: skip
+        if before:
+            alert.until_s = alert.since_s
+            self.past.append(alert)
+            return
+        if key in self._active:
+            self._pass(key)
+        self._active[key] = alert
+        self._changes.append(Change("moment", alert))
+
+    def _is_known(self, event: Event, code: int) -> bool:
+        """Whether another session told of this Xid: a collector that starts anew reads what it
+        told of before in the kernel's log.
+        """
+        for device, known, at, session in self._xids:
+            near = abs(event.boottime_s - at) < SAME_XID_S
+            if near and session != event.session and (device, known) == (event.device, code):
+                return True
+        self._xids.append((event.device, code, event.boottime_s, event.session))
+        return False
 
     def _follow_processes(self, store: Store, now: float, utc: float) -> None:
         held = {}
@@ -124,7 +208,7 @@ class AlertLog:
     ) -> None:
         uuid = process.uses[0].device
         device = store.device(uuid)
-        self.past.append(
+        self._happened(
             Alert(
                 rule="process_gone",
                 device=uuid,
@@ -145,6 +229,18 @@ class AlertLog:
     def active(self) -> list[Alert]:
         """The warnings that last, worst first, then in the order of the rules."""
         return sorted(self._active.values(), key=_order)
+
+    @property
+    def history(self) -> list[Alert]:
+        """The warnings that have been, the newest first; what was before the start comes last."""
+        oldest = sorted(self.past, key=lambda alert: (not alert.before_start, alert.until_s or 0.0))
+        return oldest[::-1]
+
+    def take_changes(self) -> list[Change]:
+        """What began, ended or happened since the last call; what was before the start did not."""
+        changes = list(self._changes)
+        self._changes.clear()
+        return changes
 
     def count(self, severity: Severity) -> int:
         """How many warnings of a severity last."""

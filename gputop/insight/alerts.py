@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gputop.model.nvml_tables import SEVERITIES, Severity
 
@@ -31,6 +32,8 @@ class Alert:
     worst_detail: str = ""
     until_s: float | None = None
     """CLOCK_BOOTTIME at which it ended; None while it lasts."""
+    before_start: bool = False
+    """True for what happened before this program began to look."""
 
     @property
     def active(self) -> bool:
@@ -40,6 +43,15 @@ class Alert:
     def lasted_s(self, now: float) -> float:
         """Seconds from its begin to its end, or to `now`."""
         return (self.until_s if self.until_s is not None else now) - self.since_s
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of an alert."""
+
+    what: Literal["begin", "end", "moment"]
+    """`moment` for what has no end, such as an Xid or a device that is back."""
+    alert: Alert
 
 
 def severity_rank(severity: Severity) -> int:

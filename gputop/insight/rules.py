@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from gputop.model.nvml_tables import HARMFUL, RECOVERY_ACTIONS, EventReason, Severity
+from gputop.model.nvml_tables import (
+    FABRIC_COMPLETED,
+    FABRIC_HEALTH,
+    FABRIC_STATES,
+    HARMFUL,
+    RECOVERY_ACTIONS,
+    EventReason,
+    Severity,
+)
 from gputop.state.store import DeviceState
 
 
@@ -19,6 +27,8 @@ class Thresholds:
 
     memory_full: float = 0.95
     """Share of device memory from which it counts as full."""
+    power_full: float = 0.97
+    """Share of the power limit from which a device is at it."""
     temperature_margin_c: float = 3.0
     """°C below slowdown from which it counts as hot."""
     busy: float = 0.5
@@ -65,6 +75,8 @@ class Rule:
     """How long the test must speak before the warning begins."""
     of_instances: bool = False
     """True when MIG instances are looked at too."""
+    gap_s: float = 0.0
+    """How long the test may be silent in between and the holding goes on."""
     linger_s: float = 5.0
     """How long it must be silent before the warning ends."""
 
@@ -121,6 +133,37 @@ def _memory_full(device: DeviceState, thresholds: Thresholds, active: bool) -> M
     ratio = used / total
     edge = thresholds.memory_full - (0.02 if active else 0)
     return Measured(ratio, f"{ratio:.0%} full") if ratio >= edge else None
+
+
+POWER_CAP = 0x4
+
+
+def _power_full(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured | None:
+    power, limit = device.number("power_w"), device.number("power_limit_w")
+    if power is None or not limit or int(device.number("event_reasons") or 0) & POWER_CAP:
+        return None  # or the driver's own reason says it better
+    ratio = power / limit
+    edge = thresholds.power_full - (0.03 if active else 0)
+    return Measured(power, f"{power:.0f} of {limit:.0f} W") if ratio >= edge else None
+
+
+def _stale(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
+    late = device.late_s
+    if late is None or device.reading.status != "ok":
+        return None
+    return Measured(late, f"{late:.0f} s old")
+
+
+def _fabric(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
+    state = device.number("fabric_state")
+    if state is None:
+        return None
+    if state < FABRIC_COMPLETED:
+        return Measured(1.0, f"registration {FABRIC_STATES.get(int(state), state)}")
+    if code := device.number("fabric_status"):
+        return Measured(2.0, f"registration failed with NVML code {code:.0f}")
+    health = int(device.number("fabric_health") or 0)
+    return Measured(1.0, FABRIC_HEALTH.get(health, str(health))) if health > 1 else None
 
 
 def _link_narrow(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured | None:
@@ -181,6 +224,9 @@ RULES: tuple[Rule, ...] = (
          "A call into the driver has not come back; the values shown are old.",
          "Wait; look for Xid messages in the kernel log if it stays.", _status("timed_out"),
          "STUCK", linger_s=0),
+    Rule("stale", "warning", "stale readings",
+         "The driver answers for this device more slowly than it is asked; the values are old.",
+         "Ask less often (+), and look at what else uses the driver.", _stale, "STALE"),
     *(_reason(reason) for reason in HARMFUL),
     Rule("hot", "warning", "close to thermal slowdown",
          "The temperature is within a few degrees of where the clocks are cut.",
@@ -189,10 +235,18 @@ RULES: tuple[Rule, ...] = (
          "Little device memory is left; the next allocation may fail.",
          "Usual where a framework reserves it all; else lower the batch size.", _memory_full,
          "FULL", of_instances=True),
+    Rule("power_full", "notice", "power at its limit",
+         "The board draws all the power that it may; more work can lower the clocks.",
+         "Usual in training; raise the limit (nvidia-smi -pl) if the supply allows it.",
+         _power_full, "LIMIT", hold_s=10),
+    Rule("fabric", "warning", "NVSwitch fabric not ready",
+         "The device has not joined its NVSwitch fabric, so CUDA or traffic between devices fails.",
+         "Look at the fabric manager (nvidia-fabricmanager) and at the NVSwitches.", _fabric,
+         "FABRIC", hold_s=5),
     Rule("link", "warning", "PCIe link below its maximum",
          "Under load the link runs slower than device and slot could.",
          "Reseat the card or cable and check the slot's lanes in the BIOS.", _link_narrow, "LINK",
-         hold_s=10),
+         hold_s=10, gap_s=10, linger_s=30),
     Rule("ecc_uncorrected", "critical", "uncorrectable ECC errors",
          "Memory returned wrong data since the driver was loaded.",
          "Drain the device, reset it, and run diagnostics.",
@@ -215,3 +269,10 @@ RULES: tuple[Rule, ...] = (
          "Nothing has run for minutes while memory is held, so nobody else can use the device.",
          "Ask its owner to end the process.", _idle_holding, "IDLE", hold_s=lambda t: t.idle_s),
 )  # fmt: skip
+
+_BY_KEY = {rule.key: rule for rule in RULES}
+
+
+def rule_of(key: str) -> Rule:
+    """The rule of that key."""
+    return _BY_KEY[key]

@@ -195,6 +195,9 @@ class DeviceReading(Record):
     retired_pages_dbe: int | None = None
     retirement_pending: bool | None = None
     recovery_action: int | None = None
+    fabric_state: int | None = None
+    fabric_status: int | None = None
+    fabric_health: int | None = None
     compute_mode: int | None = None
     persistence_mode: bool | None = None
     mig_mode: bool | None = None

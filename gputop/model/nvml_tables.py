@@ -104,6 +104,9 @@ RECOVERY_ACTIONS = {
     3: "drain its peer-to-peer traffic", 4: "drain the jobs and reset the GPU",
     5: "recover the IMEX domain", 6: "reset its PCIe bus", 7: "reboot the system",
 }  # fmt: skip
+FABRIC_STATES = {1: "not started", 2: "in progress", 3: "completed"}
+FABRIC_COMPLETED = 3
+FABRIC_HEALTH = {0: "not told", 1: "healthy", 2: "unhealthy", 3: "limited capacity"}
 COMPUTE_MODES = {0: "default", 1: "exclusive thread", 2: "prohibited", 3: "exclusive process"}
 ARCHITECTURES = {
     2: "Kepler", 3: "Maxwell", 4: "Pascal", 5: "Volta", 6: "Turing", 7: "Ampere", 8: "Ada Lovelace",

@@ -39,6 +39,8 @@ class DeviceState:
         self.reading = DeviceReading(uuid=info.uuid, status="pending")
         self.history = History()
         self.throttle = ThrottleAccount()
+        self.late_s: float | None = None
+        """Age of its newest fast reading, where that is older than it should be."""
         self._last_good = LastGood()
         self._group_at: dict[str, float] = {}
 
@@ -140,14 +142,19 @@ class Store:
                 if value is not None:
                     self.host_history.ensure(name).add(host.read_at, value)
         read = set()
+        due = 2 * frame.interval_s + 1
         for reading in frame.devices:
             state = self._devices.get(reading.uuid)
             if state is not None:
                 state.update(reading)
                 read.add(reading.uuid)
         for uuid in self._order:
+            state = self._devices[uuid]
             if uuid not in read:
-                self._devices[uuid].update(self._unlisted(uuid, frame))
+                state.update(self._unlisted(uuid, frame))
+            read_at = state.reading.read_at.fast
+            age = frame.boottime_s - read_at if read_at is not None else 0.0
+            state.late_s = age if age > due else None
 
     def _unlisted(self, uuid: str, frame: Frame) -> DeviceReading:
         """What can be said of a device that a frame has nothing of."""

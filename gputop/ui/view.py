@@ -129,7 +129,7 @@ class View:
 
 def take(store: Store, log: AlertLog, verdicts: VerdictBook, frozen: bool = False) -> View:
     """The view of the store as it is now; `frozen` when it must stay so while time goes on."""
-    alerts = (*log.active, *reversed(log.past))
+    alerts = (*log.active, *log.history)
     if frozen:
         alerts = tuple(replace(alert) for alert in alerts)
     by_device: dict[str, list[Alert]] = {}
@@ -179,8 +179,6 @@ def _device(
     names: tuple[str, ...],
 ) -> DeviceView:
     processes = users.get(state.uuid, [])
-    read_at = state.reading.read_at.fast
-    age = store.now - read_at if read_at is not None else None
     instances = tuple(
         _device(i, store, alerts, verdicts, users, names) for i in store.instances(state.uuid)
     )
@@ -197,5 +195,5 @@ def _device(
         verdict=verdicts.of(state.uuid),
         instances=instances,
         live=state.value,
-        stale_s=age if age is not None and age > 2 * store.period_s + 1 else None,
+        stale_s=state.late_s,
     )

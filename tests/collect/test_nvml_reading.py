@@ -301,3 +301,26 @@ def test_slow_reads_do_not_delay_fast_ones(tmp_path: Path) -> None:
 
 def _inside(scenario: Scenario, symbol: str) -> bool:
     return any(call.symbol == symbol for call in scenario.calls())
+
+
+@pytest.mark.parametrize(
+    ("lines", "absent", "expected"),
+    [
+        ({}, (), (3, 0, 1)),
+        ({"device.0.fabric.state": 2, "device.0.fabric.health_summary": 0}, (), (2, 0, 0)),
+        ({"device.0.fabric.status": 999}, ("nvmlDeviceGetGpuFabricInfoV",), (3, 999, None)),
+        ({"device.0.fabric.state": 0}, (), (None, None, None)),
+    ],
+)  # fmt: skip
+def test_the_fabric(
+    tmp_path: Path,
+    lines: dict[str, object],
+    absent: tuple[str, ...],
+    expected: tuple[int | None, ...],
+) -> None:
+    with machine(tmp_path, lines, absent=absent) as (_, probe):
+        reading = probe.ready().reading()
+    found = (reading.fabric_state, reading.fabric_status, reading.fabric_health)
+    assert found == expected
+    if expected == (None, None, None):
+        assert reading.reason("fabric_state") == "unsupported"

@@ -18,6 +18,7 @@ from gputop.model.frame import (
     HostReading,
     Process,
     ReadTimes,
+    SampleSpan,
 )
 from gputop.model.nvml_tables import HARMFUL
 from gputop.state.store import Store
@@ -28,7 +29,8 @@ HEALTHY: dict[str, Any] = {
     "temperature_c": 60.0, "event_reasons": 0, "performance_state": 0, "pcie_generation": 5,
     "pcie_width": 16, "ecc_uncorrected_volatile": 0, "ecc_corrected_volatile": 0,
     "remap_pending": False, "remap_failed": False, "retirement_pending": False,
-    "recovery_action": 0,
+    "recovery_action": 0, "power_w": 400.0, "power_limit_w": 700.0, "fabric_state": 3,
+    "fabric_status": 0, "fabric_health": 1,
 }  # fmt: skip
 
 
@@ -49,13 +51,15 @@ class Host:
         seconds: int = 1,
         processes: list[Process] | None = None,
         listed_processes: bool = True,
+        late_s: float = 0.0,
         **values: Any,
     ) -> None:
         for _ in range(seconds):
             self.now += 1
             fields = {**HEALTHY, **values} if values.get("status", "ok") == "ok" else values
             listed = self.now if listed_processes and "status" not in fields else None
-            times = ReadTimes(fast=self.now, processes=listed)
+            fast = self.now - late_s
+            times = ReadTimes(fast=fast, medium=fast, slow=fast, processes=listed)
             reading = DeviceReading(uuid="G", read_at=times, **fields)
             self.store.apply(
                 Frame(session="s", seq=int(self.now), utc_s=self.now + 5e8, boottime_s=self.now,
@@ -74,6 +78,9 @@ BENIGN = 0x1 | 0x2 | 0x100
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "hot": ({"temperature_c": 87.0}, {"temperature_c": 86.0}),
     "memory_full": ({"memory_used_bytes": 76 * GIB}, {"memory_used_bytes": int(75.9 * GIB)}),
+    "power_full": ({"power_w": 679.0}, {"power_w": 678.0}),
+    "stale": ({"late_s": 3.1}, {"late_s": 2.9}),
+    "fabric": ({"fabric_state": 2}, {"fabric_state": None, "fabric_status": 9}),
     "link": ({"pcie_width": 8}, {"pcie_width": 16}),
     "ecc_uncorrected": ({"ecc_uncorrected_volatile": 1}, {"ecc_uncorrected_volatile": None}),
     "ecc_corrected": ({"ecc_corrected_volatile": 3}, {"ecc_corrected_volatile": 0}),
@@ -282,3 +289,136 @@ def test_a_process_is_not_gone_while_its_device_is_silent():
     host.tick(5, status="timed_out")
     host.tick(2, processes=[process(8 * GIB)])
     assert not [a for a in host.log.past if a.rule == "process_gone"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"fabric_state": 1}, "registration not started"),
+        ({"fabric_status": 999}, "registration failed with NVML code 999"),
+        ({"fabric_health": 2}, "unhealthy"),
+        ({"fabric_health": 3}, "limited capacity"),
+        ({"fabric_health": 0}, None),
+        ({"fabric_state": 2, "fabric_status": None, "fabric_health": None},
+         "registration in progress"),
+    ],
+)  # fmt: skip
+def test_the_fabric_is_told_of_by_what_it_lacks(fields, detail):
+    host = Host()
+    host.tick(8, **fields)
+    assert [alert.detail for alert in host.log.active] == ([detail] if detail else [])
+
+
+def test_a_power_cap_that_the_driver_tells_of_is_not_told_twice():
+    host = Host()
+    host.tick(30, power_w=700.0, event_reasons=0x4)
+    assert host.rules == {"reason:sw_power_cap"}
+
+
+def test_power_at_the_limit_takes_ten_seconds_and_ends_below_the_edge_only():
+    host = Host()
+    host.tick(9, power_w=690.0)
+    assert host.rules == set()
+    host.tick(5, power_w=690.0)
+    host.tick(30, power_w=660.0)
+    assert host.rules == {"power_full"}
+    host.tick(10, power_w=650.0)
+    assert host.rules == set()
+
+
+def test_a_device_that_is_back_is_an_event_of_its_own():
+    host = Host()
+    host.tick(2)
+    host.tick(30, status="lost")
+    host.tick(2)
+    back, lost = host.log.history
+    assert (lost.rule, back.rule, back.severity) == ("lost", "back", "notice")
+    assert back.device == "G"
+    assert "30" in back.meaning
+    assert [change.what for change in host.log.take_changes()] == ["begin", "end", "moment"]
+    assert host.log.take_changes() == []
+
+
+def test_a_driver_that_answers_again_is_not_a_device_that_is_back():
+    host = Host()
+    host.tick(2)
+    host.tick(30, status="timed_out")
+    host.tick(2)
+    assert [alert.rule for alert in host.log.history] == ["timed_out"]
+
+
+def test_an_xid_is_a_moment_however_long_it_is_shown():
+    host = Host()
+    host.tick(1)
+    xid(host, 1, 79)
+    host.tick(int(XID_SHOWN_S) + 2)
+    (alert,) = host.log.past
+    assert alert.lasted_s(host.now) == 0
+    assert [change.what for change in host.log.take_changes()] == ["moment"]
+
+
+def logged(host: Host, seq: int, code: int, at: float, session: str = "s") -> None:
+    host.store.apply(
+        Event(session=session, seq=seq, utc_s=at + 5e8, boottime_s=at, kind="xid", device="G",
+              code=code, text="NVRM: Xid (PCI:0000:01:00): 48, pid=1")
+    )  # fmt: skip
+
+
+def test_an_xid_of_before_the_start_is_listed_as_such_and_counts_for_nothing():
+    host = Host()
+    host.tick(1)
+    logged(host, 0, 48, at=500.0)
+    host.tick(1, event_reasons=0x40)
+    host.tick(10)
+    assert host.log.active == []
+    now, before = host.log.history
+    assert (now.rule, now.before_start) == ("reason:hw_thermal", False)
+    assert (before.rule, before.before_start, before.since_s) == ("xid:48", True, 500.0)
+    assert "NVRM" in before.detail
+    assert host.log.count("critical") == 0
+    assert {change.alert.rule for change in host.log.take_changes()} == {"reason:hw_thermal"}
+
+
+def test_a_collector_that_starts_anew_tells_of_nothing_twice():
+    host = Host()
+    host.tick(1)
+    logged(host, 0, 48, at=500.0)
+    xid(host, 1, 79)
+    at = host.now
+    host.tick(5)
+    logged(host, 0, 48, at=500.4, session="second")
+    logged(host, 1, 79, at=at + 0.3, session="second")
+    host.tick(1)
+    assert len(host.log.past) + len(host.log.active) == 2
+
+
+def test_time_held_back_since_the_driver_was_loaded_is_of_before_the_start():
+    host = Host()
+    host.tick(3, sw_thermal_violation_s=3725.0, hw_thermal_violation_s=9.9,
+              power_violation_s=1e6)  # fmt: skip
+    (alert,) = host.log.past
+    assert (alert.rule, alert.before_start) == ("reason:sw_thermal", True)
+    assert alert.detail == "1 h 02 m in all since the driver was loaded"
+    assert not host.log.active
+
+
+def test_what_the_driver_buffered_before_the_start_is_told_once():
+    host = Host()
+    means = [500.0] * 5 + [690.0] * 5
+    spans = [
+        SampleSpan("power_w", 990 + n, 990.9 + n, 600.0, mean, 705.0, 50)
+        for n, mean in enumerate(means)
+    ]
+    host.tick(1, samples=spans)
+    host.tick(3)
+    (alert,) = host.log.past
+    assert (alert.rule, alert.before_start) == ("power_full", True)
+    assert (alert.since_s, alert.until_s) == (995.0, 1000.0)
+    assert alert.worst_detail == "up to 705 W"
+
+
+def test_a_short_peak_in_the_buffer_is_no_event():
+    host = Host()
+    spans = [SampleSpan("power_w", 995.0, 995.9, 600.0, 699.0, 705.0, 50)]
+    host.tick(2, samples=spans)
+    assert not host.log.past

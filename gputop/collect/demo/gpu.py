@@ -55,6 +55,8 @@ HANGS = (
     "by itself when the call returns."
 )
 
+ERRORS = "The driver answers for this GPU with errors (NVML code 999): look at the kernel log."
+
 
 @dataclass(slots=True)
 class _Tier:
@@ -106,6 +108,7 @@ class Gpu:
     def _forget_readings(self) -> None:
         self._medium, self._slow = _Tier(MEDIUM_S), _Tier(SLOW_S)
         self._values: list[Fields] = [{} for _ in self.infos]
+        self._said: list[DeviceReading] | None = None
         self.uses: list[tuple[int, DeviceUse]] = []
 
     def silent(
@@ -122,10 +125,10 @@ class Gpu:
         self._advance(self._clock.step(tick))
         t = self._clock.seconds(tick)
         found = self._trouble(t)
-        if found is None:
-            found = self._answer(tick, t)
-        else:
+        if found is not None:
             self._forget_readings()
+        elif (found := self._last_words(t)) is None:
+            found = self._said = self._answer(tick, t)
         if self._history is not None:
             for reading, spans in zip(found, self._history, strict=True):
                 reading.samples = spans
@@ -206,7 +209,15 @@ class Gpu:
             return self.silent("lost", self._clock.boottime(t - into), LOST)
         if story.hangs is not None and (into := story.hangs.into(local)) is not None:
             return self.silent("timed_out", self._clock.boottime(t - into), HANGS)
+        if story.errors is not None and (into := story.errors.into(local)) is not None:
+            return self.silent("error", self._clock.boottime(t - into), ERRORS)
         return None
+
+    def _last_words(self, t: float) -> list[DeviceReading] | None:
+        """What it said last, in a span in which nothing new is heard of it."""
+        lags = self._part.story.lags
+        lagging = lags is not None and lags.into(t - self._part.shift_s) is not None
+        return self._said if lagging else None
 
     # -- reading ---------------------------------------------------------------------------
 

@@ -157,6 +157,10 @@ class Card:
                 clock = min(clock, SM_CLOCK_MAX_MHZ / HARDWARE_DIVISOR)
                 reasons |= SYNC
                 self.sync_s += dt
+            for hold in story.holds:
+                if hold.windows.into(t) is not None:
+                    clock = min(clock, SM_CLOCK_MAX_MHZ * hold.clock)
+                    reasons |= hold.reason
         else:
             clock, floor_w = float(SM_CLOCK_IDLE_MHZ), IDLE_W
             reasons = IDLE

@@ -131,6 +131,8 @@ def activities(sm: float, tensor: float, dram: float, fp32_share: float) -> Fiel
 def slow(card: Card, part: Place, t: float, holders: int, before: Sums | None) -> Fields:
     """Limits, links, ECC and modes at the story's second `t`, with `holders` processes there."""
     story = part.story
+    failed = story.remap_failed is not None and story.remap_failed.into(t) is not None
+    joining = story.joins is not None and story.joins.into(t) is not None
     uncorrected = story.uncorrected.begun(t) if story.uncorrected else 0
     corrected = int(story.corrected_per_s * max(0.0, t + 600.0))
     fields: Fields = {
@@ -154,8 +156,11 @@ def slow(card: Card, part: Place, t: float, holders: int, before: Sums | None) -
         "remapped_rows_corrected": 2 if story.remap_pending else 0,
         "remapped_rows_uncorrected": uncorrected,
         "remap_pending": story.remap_pending,
-        "remap_failed": False,
+        "remap_failed": failed,
         "recovery_action": DRAIN_AND_RESET if uncorrected else 0,
+        "fabric_state": FABRIC_JOINING if joining else FABRIC_COMPLETED,
+        "fabric_status": 0,
+        "fabric_health": FABRIC_UNTOLD if joining else FABRIC_HEALTHY,
         "compute_mode": 0,
         "persistence_mode": True,
         "mig_mode": bool(story.instances),
@@ -167,6 +172,10 @@ def slow(card: Card, part: Place, t: float, holders: int, before: Sums | None) -
     return fields
 
 
+FABRIC_JOINING, FABRIC_COMPLETED = 2, 3
+"""nvmlGpuFabricState_t."""
+FABRIC_UNTOLD, FABRIC_HEALTHY = 0, 1
+"""The fabric's health summary (nvmlGpuFabricInfo_v3_t)."""
 DRAIN_AND_RESET = 4
 """`nvmlDeviceGetFieldValues` 230: drain the jobs, then reset."""
 

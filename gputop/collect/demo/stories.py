@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from gputop.collect.demo import workloads
@@ -17,12 +18,20 @@ RESTART_S = 4.0
 FALLS = Windows(first_s=40.0, length_s=35.0, period_s=90.0)
 AFTER_FALLS = FALLS.longer(RESTART_S)
 """Until the jobs of the device that fell are running again."""
+JOINS = Windows(first_s=75.0, length_s=22.0, period_s=90.0)
+"""While the device that fell joins the NVSwitch fabric again."""
 CRASHES = Windows(first_s=70.0, length_s=RESTART_S, period_s=120.0)
 HANGS = Windows(first_s=95.0, length_s=9.0, period_s=150.0)
 SLOW_CALLS = Windows(first_s=90.0, length_s=5.0, period_s=150.0)
 AIRFLOW = Windows(first_s=12.0, length_s=52.0, period_s=95.0, eternal=True)
 BRAKES = Windows(first_s=125.0, length_s=6.0, period_s=170.0)
 UNCORRECTED = Windows(first_s=112.0, length_s=1.0)
+BOARD = Windows(first_s=205.0, length_s=8.0, period_s=300.0)
+AGES = Windows(first_s=215.0, length_s=8.0, period_s=300.0)
+TRIPS = Windows(first_s=230.0, length_s=5.0, period_s=300.0)
+SPARES_GONE = Windows(first_s=250.0, length_s=math.inf)
+ERRORS = Windows(first_s=270.0, length_s=6.0, period_s=300.0)
+LAGS = Windows(first_s=285.0, length_s=8.0, period_s=300.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,17 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Spans in which something holds the clocks of a busy device."""
+
+    reason: int
+    """The event reason's bit."""
+    clock: float
+    """How much of the highest clock is left."""
+    windows: Windows
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """What one device lives through."""
 
@@ -46,17 +66,25 @@ class Story:
     pcie_width: int = 16
     lost: Windows | None = None
     hangs: Windows | None = None
+    errors: Windows | None = None
+    """Spans in which the driver answers it with errors."""
+    lags: Windows | None = None
+    """Spans in which nothing new is heard of it."""
     slow_calls: Windows | None = None
     airflow: Windows | None = None
     """Spans in which its heat sink gets too little air."""
     brake: Windows | None = None
     sync: Windows | None = None
     """Spans in which sync boost holds it to a slower device."""
+    holds: tuple[Hold, ...] = ()
     xids: tuple[tuple[int, Windows], ...] = ()
     corrected_per_s: float = 0.0
     uncorrected: Windows | None = None
     replays_per_s: float = 0.0
     remap_pending: bool = False
+    remap_failed: Windows | None = None
+    joins: Windows | None = None
+    """Spans in which it has not joined the NVSwitch fabric."""
     decoding: float = 0.0
     """Video decoder and JPEG engine over GPU utilisation."""
     fp32_share: float = 0.10
@@ -82,13 +110,16 @@ def _shared(t: float, noise: Noise) -> Load:
 
 CAST: tuple[Story, ...] = (
     Story("training", workloads.train, sync=BRAKES),
-    Story("starved", workloads.starved, pcie_width=8, replays_per_s=0.11, decoding=0.35),
-    Story("serving", workloads.serve, xids=((31, CRASHES),)),
+    Story("starved", workloads.starved, pcie_width=8, replays_per_s=0.11, decoding=0.35,
+          holds=(Hold(0x200, 0.8, BOARD),), errors=ERRORS),
+    Story("serving", workloads.serve, xids=((31, CRASHES),), lags=LAGS,
+          holds=(Hold(0x400, 0.9, AGES),)),
     Story("idle", workloads.idle, hangs=HANGS, slow_calls=SLOW_CALLS, remap_pending=True,
-          uncorrected=UNCORRECTED, xids=((94, UNCORRECTED),)),
+          remap_failed=SPARES_GONE, uncorrected=UNCORRECTED, xids=((94, UNCORRECTED),)),
     Story("capped", workloads.train, limit_w=400.0, brake=BRAKES, corrected_per_s=0.043),
-    Story("hot", workloads.batch, airflow=AIRFLOW),
-    Story("lost", workloads.reinforce, lost=FALLS, xids=((79, FALLS),), fp32_share=0.55),
+    Story("hot", workloads.batch, airflow=AIRFLOW, holds=(Hold(0x8, 0.5, TRIPS),)),
+    Story("lost", workloads.reinforce, lost=FALLS, xids=((79, FALLS),), joins=JOINS,
+          fp32_share=0.55),
     Story("mig", _shared, instances=MIG),
 )  # fmt: skip
 

@@ -204,6 +204,27 @@ class MigAttributes(c.Structure):
     )  # fmt: skip
 
 
+class Fabric(c.Structure):
+    """nvmlGpuFabricInfo_t: how far a device has come in joining its NVSwitch fabric."""
+
+    _fields_ = (
+        ("cluster_uuid", c.c_ubyte * 16), ("status", c.c_uint), ("clique", c.c_uint),
+        ("state", c.c_uint),
+    )  # fmt: skip
+
+
+class FabricV2(c.Structure):
+    """nvmlGpuFabricInfo_v2_t."""
+
+    _fields_ = (("version", c.c_uint), *Fabric._fields_, ("health_mask", c.c_uint))
+
+
+class FabricV3(c.Structure):
+    """nvmlGpuFabricInfo_v3_t."""
+
+    _fields_ = (*FabricV2._fields_, ("health", c.c_ubyte))
+
+
 def memory_v2() -> Any:
     """A MemoryV2 that says which version it is."""
     return MemoryV2(version=_version(MemoryV2, 2))
@@ -217,6 +238,16 @@ def temperature_of_gpu() -> Any:
 def margin() -> Any:
     """A Margin that says which version it is."""
     return Margin(version=_version(Margin, 1))
+
+
+def fabric_v2() -> Any:
+    """A FabricV2 that says which version it is."""
+    return FabricV2(version=_version(FabricV2, 2))
+
+
+def fabric_v3() -> Any:
+    """A FabricV3 that says which version it is."""
+    return FabricV3(version=_version(FabricV3, 3))
 
 
 def process_samples() -> Any:

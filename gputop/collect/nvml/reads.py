@@ -83,6 +83,11 @@ def _ecc(metric: str, error: int, counter: int) -> Read:
     return _one("slow", "nvmlDeviceGetTotalEccErrors", metric, whole, error, counter, output=U64)
 
 
+def _fabric(function: str, output: Callable[[], Any], *members: str) -> Read:
+    values = tuple(Value(f"fabric_{member}", whole, 0, member) for member in members)
+    return Read("slow", function, values, (output,), there="state")
+
+
 # fmt: off
 READS: tuple[Read, ...] = (
     Read("fast", "nvmlDeviceGetUtilizationRates",
@@ -126,6 +131,9 @@ READS: tuple[Read, ...] = (
          (Value("remapped_rows_corrected", whole, 0), Value("remapped_rows_uncorrected", whole, 1),
           Value("remap_pending", flag, 2), Value("remap_failed", flag, 3)), (U32, U32, U32, U32)),
     _one("slow", "nvmlDeviceGetRetiredPagesPendingStatus", "retirement_pending", flag),
+    _fabric("nvmlDeviceGetGpuFabricInfoV", abi.fabric_v3, "state", "status", "health"),
+    _fabric("nvmlDeviceGetGpuFabricInfoV", abi.fabric_v2, "state", "status"),
+    _fabric("nvmlDeviceGetGpuFabricInfo", abi.Fabric, "state", "status"),
     _one("slow", "nvmlDeviceGetComputeMode", "compute_mode", whole),
     _one("slow", "nvmlDeviceGetPersistenceMode", "persistence_mode", flag),
     Read("slow", "nvmlDeviceGetMigMode", (Value("mig_mode", flag),), (U32, U32)),
