@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gputop.errors import SettingsError
 
-LARGEST_FILE = 1 << 20
+LARGEST_FILE = 1 << 16
 """Bytes; a settings file beyond this is none."""
+LONGEST_LINE = 4096
+"""Characters; the TOML of the standard library takes hours over a key of a million dots."""
 _WORDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -103,7 +105,8 @@ def words(value: object) -> tuple[str, ...]:
 
 def is_selector(text: str) -> bool:
     """Whether a word can name a device: an index, a UUID or the beginning of one."""
-    return text.isdecimal() or text.upper().startswith(("GPU-", "MIG-"))
+    is_index = text.isdecimal() and len(text) <= 9
+    return is_index or text.upper().startswith(("GPU-", "MIG-"))
 
 
 def device_selectors(value: object) -> tuple[str, ...]:
@@ -260,7 +263,7 @@ def _read(path: Path, asked_for: bool) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"Cannot read the settings in {path}: {error.strerror}.") from None
     if len(raw) > LARGEST_FILE:
-        raise SettingsError(f"{path} is larger than 1 MiB, so it is no settings file.")
+        raise SettingsError(f"{path} is larger than 64 KiB, so it is no settings file.")
     return parse(raw, str(path))
 
 
@@ -274,6 +277,7 @@ def parse(raw: bytes, where: str) -> dict[str, Any]:
 
     try:
         text = raw.decode("utf-8")
+        _refuse_long_lines(text, where)
         document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
@@ -281,25 +285,36 @@ def parse(raw: bytes, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _not_toml(text, where, error) from None
     values: dict[str, Any] = {}
-    mistakes: list[tuple[int, str]] = []
+    mistakes: dict[str, str] = {}
     for name, value in _flatten(document):
         setting = _BY_NAME.get(name)
         try:
             if setting is None:
-                mistakes.append((_line_of(text, name), _unknown(name)))
+                mistakes[name] = ""
             else:
                 values[name] = setting.convert(value)
         except _Wrong as wrong:
-            said = f"{name} = {_shown(value)} is not accepted; give {wrong}."
-            mistakes.append((_line_of(text, name), said))
+            mistakes[name] = f"{name} = {_shown(value)} is not accepted; give {wrong}."
     if mistakes:
-        raise _first_of(mistakes, where)
+        raise _first_of(mistakes, text, where)
     return values
 
 
-def _first_of(mistakes: list[tuple[int, str]], where: str) -> SettingsError:
-    """The mistake that stands first in the file, and how many more there are."""
-    line, said = min(mistakes, key=lambda mistake: mistake[0] or LARGEST_FILE)
+def _refuse_long_lines(text: str, where: str) -> None:
+    for number_, line in enumerate(text.split("\n"), 1):
+        if len(line) > LONGEST_LINE:
+            raise SettingsError(
+                f"{where}, line {number_}: the line is longer than {LONGEST_LINE} characters, so "
+                "this is no settings file."
+            )
+
+
+def _first_of(mistakes: Mapping[str, str], text: str, where: str) -> SettingsError:
+    """The mistake that stands first in the file, and how many more there are. `mistakes` holds
+    what is said of each name; nothing for a setting that there is not.
+    """
+    line, name = _first_place(text, mistakes)
+    said = mistakes[name] or _unknown(name)
     if more := len(mistakes) - 1:
         said = f"{said[:-1]} (and {more} more {'mistakes' if more > 1 else 'mistake'}){said[-1]}"
     return SettingsError(f"{where}, line {line}: {said}" if line else f"{where}: {said}")
@@ -313,13 +328,8 @@ def _not_toml(text: str, where: str, error: ValueError | RecursionError) -> Sett
         return SettingsError(f"{where}: its lists and tables are nested too deeply.")
     lines = text.rstrip().split("\n")
     what, _, place = str(error).rpartition(" (at ")
-    if not what:  # of the values only int() is refused by Python itself, for its digits
-        what = "a number has far too many digits"
-        many = re.search(r"\d[\d_]{4000}", text)
-        number_ = text.count("\n", 0, many.start()) + 1 if many else 1
-    else:
-        found = re.match(r"line (\d+)", place)
-        number_ = min(int(found[1]), len(lines)) if found else len(lines)
+    found = re.match(r"line (\d+)", place)
+    number_ = min(int(found[1]), len(lines)) if found else len(lines)
     twice = what.startswith("Cannot")  # overwrite, declare twice, mutate
     advice = "name each thing once" if twice else 'write as in theme = "dark" or interval = 1'
     what = clean(what[0].lower() + what[1:], 80)
@@ -338,36 +348,40 @@ def _shown(value: object) -> str:
 def _flatten(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
     flat = []
     for key, value in document.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and (value or key == "thresholds"):
             flat += [(f"{key}.{inner}", deep) for inner, deep in value.items()]
         else:
             flat.append((key.replace("_", "-"), value))
     return flat
 
 
-_KEY = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
-_DEFINES = re.compile(rf"\s*(\[?\[?)\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*(?:=|\])")
+_KEY = r"""(?:[\w-]++|"[^"]*+"|'[^']*+')"""
+_DEFINES = re.compile(rf"(\[?\[?)\s*+({_KEY}(?:\s*+\.\s*+{_KEY})*)\s*+(?:=|\])")
 """A line that sets a key or, after brackets, begins a table."""
 
 
-def _line_of(text: str, name: str) -> int:
-    """The line a setting stands on, the headers of tables followed; 0 where it is not found:
-    a key may be written with escapes.
+def _first_place(text: str, names: Collection[str]) -> tuple[int, str]:
+    """The first line on which one of the names is set, the headers of tables followed, and that
+    name; line 0 and any of them where none is found: a key may be written with escapes.
     """
-    wanted = name.replace("_", "-") + "."
-    table = ""
+    wanted = {name.replace("_", "-"): name for name in names}
+    around = {name.partition(".")[0]: name for name in wanted}
+    table: tuple[str, ...] = ()
     for number_, line in enumerate(text.split("\n"), 1):
-        if not (defines := _DEFINES.match(line)):
+        if not (defines := _DEFINES.match(line.strip())):
             continue
-        path = re.sub(r"[\s\"']", "", defines[2]).replace("_", "-") + "."
+        path = tuple(re.sub(r"[\s\"']", "", defines[2]).replace("_", "-").split("."))
         if defines[1]:
             table = path
         else:
             path = table + path
-        inline = not defines[1] and wanted.startswith(path)  # thresholds = { busy = 2 }
-        if path.startswith(wanted) or inline:
-            return number_
-    return 0
+        # A name has one part or, in a table, two.
+        for parts in (path[:1], path[:2], path):
+            if (name := wanted.get(".".join(parts))) is not None:
+                return number_, name
+        if not defines[1] and len(path) == 1 and path[0] in around:  # thresholds = { busy = 2 }
+            return number_, wanted[around[path[0]]]
+    return 0, next(iter(names))
 
 
 def _unknown(name: str) -> str:

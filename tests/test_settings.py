@@ -1,14 +1,20 @@
 """Settings: one table, a file and flags; a mistake is named with its line."""
 
+import contextlib
+import json
+import math
+import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gputop.errors import SettingsError
 from gputop.settings import LARGEST_FILE, SETTINGS, add_flags, load, parse
+
+BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 def flags(*words: str) -> Namespace:
@@ -70,13 +76,14 @@ def test_hyphens_and_underscores_are_the_same(tmp_path):
         ("interval = 1\ndevices = [[[\n\n", "line 2: invalid value in `devices = [[[`; write"),
         ("interval = 1\ninterval = 2\nascii = true\n", "line 2: cannot overwrite a value in `int"),
         ("theme = " + "x" * 60, "in `theme = " + "x" * 31 + "…`"),
-        ("a = " + "[" * 100_000, "config.toml: its lists and tables are nested too deeply."),
+        ("a = " + "[\n" * 30_000, "config.toml: its lists and tables are nested too deeply."),
         ("interval = 1" + "0" * 400, "line 1: interval = 1000"),
         ("[thresholds]\nbusy = 1" + "0" * 400, "line 2: thresholds.busy = 1000"),
-        ("\ninterval = 1" + "0" * 5000, "line 2: a number has far too many digits in `interval"),
-        ("interval = 0x1" + "0" * 5000, "interval = what stands there is not accepted; give a t"),
-        ("interval = [0x1" + "0" * 5000 + "]", "interval = what stands there is not accepted"),
-        ("devices = [0x1" + "0" * 5000 + "]", "devices = what stands there is not accepted"),
+        ("\ninterval = 1" + "0" * 5000, "line 2: the line is longer than 4096 characters"),
+        ("# x\n" + "a." * 2500 + "b = 1\n", "line 2: the line is longer than 4096 characters"),
+        ("interval = 0x1" + "0" * 4000, "interval = what stands there is not accepted; give a t"),
+        ("interval = [0x1" + "0" * 4000 + "]", "interval = what stands there is not accepted"),
+        ("devices = [0x1" + "0" * 4000 + "]", "devices = what stands there is not accepted"),
         ('theme = "dark"\n[thresholds]\ntheme = 1\n', "line 3: there is no setting thresholds.t"),
         ("[thresholds]\nidle = 0\n[other]\nidle = 1\n", "line 4: there is no setting other.idle"),
         ("ascii = true\nthresholds = { busy = 2 }\n", "line 2: thresholds.busy = 2 is not"),
@@ -88,6 +95,7 @@ def test_hyphens_and_underscores_are_the_same(tmp_path):
         ("[thresholds]\nbusy = 2\n", "line 2: thresholds.busy = 2 is not accepted"),
         ("[thresholds]\nbsy = 2\n", "line 2: there is no setting thresholds.bsy; did you mean"),
         ("[[thresholds]]\n", "there is no setting thresholds"),
+        ("\n[threshold]\n", "line 2: there is no setting threshold;"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_the_line_and_what_is_accepted(tmp_path, text, said):
@@ -141,6 +149,73 @@ def test_random_bytes_raise_nothing_else(raw):
         parse(raw, "f")
     except SettingsError as error:
         assert "\n" not in str(error)
+
+
+SAMPLES = {
+    "interval": 5, "devices": ["0", "GPU-8f1c"], "window": "5m", "theme": "dark",
+    "columns": ["pid", "user"], "sort": "user", "temperature": "f", "memory": "decimal",
+    "ascii": True, "no-color": True, "no-mouse": False, "read-only": True, "with-args": False,
+    "hide-args": True, "snapshot-folder": "/tmp", "snapshot-format": "csv",
+    "thresholds.memory_full": 0.9, "thresholds.temperature_margin_c": 5, "thresholds.busy": 0.25,
+    "thresholds.idle": 0.5, "thresholds.idle_s": "10m",
+}  # fmt: skip
+"""A value for every setting that is not its default's, as it stands in a file."""
+WRONG = ["[[]]", "{ a = 1 }", "inf", "-inf", "nan", "1979-05-27", '"\u001b[2J"', "-1", "1e400"]
+NEVER_WRONG = {"sort", "snapshot-folder"}
+"""Any text is one."""
+
+
+def written(value: object) -> str:
+    return json.dumps(value)
+
+
+def test_there_is_a_sample_of_every_setting():
+    assert SAMPLES.keys() == {setting.name for setting in SETTINGS}
+
+
+@given(st.permutations(list(SAMPLES)), st.integers(0, len(SAMPLES)))
+def test_any_settings_in_any_order_are_read_as_written(names, count):
+    text = "".join(f"{name} = {written(SAMPLES[name])}\n" for name in names[:count])
+    values = parse(text.encode(), "f")
+    assert values == {n: BY_NAME[n].convert(SAMPLES[n]) for n in names[:count]}
+
+
+@given(st.permutations(list(SAMPLES)), st.integers(1, len(SAMPLES)), st.sampled_from(WRONG))
+def test_whatever_is_wrong_is_named_with_its_line(names, number, wrong):
+    name = names[number - 1]
+    assume(name not in NEVER_WRONG or not wrong.startswith('"'))
+    lines = [f"{n} = {written(SAMPLES[n])}" for n in names]
+    lines[number - 1] = f"{name} = {wrong}"
+    if name in {"columns", "devices"}:
+        assume(wrong != "[[]]" and not wrong.startswith('"'))
+    with pytest.raises(SettingsError) as caught:
+        parse("\n".join(lines).encode(), "f")
+    assert str(caught.value).startswith(f"f, line {number}: ")
+    assert name in str(caught.value)
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "piece", ["a.", "'a' . ", " ", "[", "a = {", "[a]\n", "a{n} = 1\n", "\n", '"', "a = [[1]]\n"]
+)
+def test_the_largest_file_takes_no_more_than_its_share_of_time(piece):
+    """A key of many dots once took time with the square of its length, and so did many mistakes:
+    twice the file must not take four times as long. (Of the better of three, as others run too.)
+    """
+
+    def took(size: int) -> float:
+        text = "".join(piece.replace("{n}", str(n)) for n in range(size // len(piece)))
+        text = "\n".join(text[i : i + 4000] for i in range(0, len(text), 4000))[:size]
+        best = math.inf
+        for _ in range(3):
+            start = time.thread_time()
+            with contextlib.suppress(SettingsError):
+                parse(f"x = 1\n{text}".encode(), "f")
+            best = min(best, time.thread_time() - start)
+        return best
+
+    took(1000)
+    assert took(LARGEST_FILE - 10) < max(12 * took(LARGEST_FILE // 4), 0.01)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5),
