@@ -6,6 +6,9 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_NO_DRIVER = 3
 
+LONGEST_COMPLAINT = 200
+"""Cells of what is said about a line that cannot be read."""
+
 
 class GputopError(Exception):
     """Base of the errors that `main` prints as one sentence before it exits."""
@@ -41,6 +44,10 @@ class BrokenRecord(GputopError):
     """A line of a stream or a recording that cannot be read."""
 
     def __init__(self, line: int, what: str) -> None:
-        """`line` counts from 1; `what` completes the sentence "line N ..."."""
-        super().__init__(f"line {line} {what}.")
+        """`line` counts from 1; `what` completes the sentence "line N ...". It may quote the line:
+        what drives a terminal is made visible and what is too long is cut.
+        """
+        from gputop.text import clean  # only for a mistake
+
+        super().__init__(f"line {line} {clean(what, LONGEST_COMPLAINT)}.")
         self.line = line

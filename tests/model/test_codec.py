@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from gputop.errors import BrokenRecord
 from gputop.model.codec import LONGEST_LINE, decode, encode, json_schema
-from gputop.model.frame import SCHEMA_VERSION, DeviceInfo, DeviceReading, Frame, Job
+from gputop.model.frame import SCHEMA_VERSION, DeviceInfo, DeviceReading, Event, Frame, Job
 from gputop.model.metrics import METRICS, OF_INFO
-from tests.records import few, machines, records
+from gputop.text import clean
+from tests.records import few, machines, records, texts
 from tests.samples import sample_frame, sample_hello
 
 
@@ -70,6 +71,43 @@ def test_what_is_no_record_is_one_sentence(line):
         decode(line, 3)
     assert caught.value.line == 3
     assert "\n" not in str(caught.value)
+
+
+@given(texts, st.sampled_from(["type", "kind", "program", "missing", "status"]))
+def test_what_a_broken_line_says_of_itself_drives_no_terminal(text, where):
+    """The decoder quotes what it refuses, and that was written by somebody else."""
+    text = text.encode("utf-8", "replace").decode()
+    document = json.loads(encode(sample_hello(schema=SCHEMA_VERSION + 1)))
+    document |= {"type": text} if where == "type" else {}
+    document |= {where: text * 1000}
+    with pytest.raises(BrokenRecord) as caught:
+        decode(json.dumps(document), 12)
+    said = str(caught.value)
+    assert said == clean(said)
+    assert said.startswith("line 12 ")
+    assert said.endswith(".")
+    assert len(said) < 300
+
+
+@given(st.integers(0, 2**64), st.integers(0, 400), texts)
+def test_an_event_comes_back_as_it_went(seq, code, text):
+    text = text.encode("utf-8", "replace").decode()
+    event = Event("s", seq, 1.8e9, 5.0, "xid", "GPU-1", code, text)
+    assert decode(encode(event), 1) == event
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", "-Infinity", "nan"])
+def test_no_number_that_is_none_gets_in(number):
+    line = re.sub(rb'"power_w":[^,}]+', b'"power_w":' + number.encode(), encode(sample_frame()))
+    with pytest.raises(BrokenRecord, match=r"^line 5 "):
+        decode(line, 5)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"x":'])
+def test_deep_nesting_is_refused_even_where_nobody_looks(opening):
+    line = encode(sample_frame()).rstrip(b"}\n") + b',"news":' + opening.encode() * 100_000
+    with pytest.raises(BrokenRecord, match=r"^line 5 cannot be read"):
+        decode(line, 5)
 
 
 def test_a_megabyte_line_beyond_the_limit_is_refused_unread():
