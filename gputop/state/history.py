@@ -73,7 +73,8 @@ class Ring:
         """Open the bucket `number`; False when it is older than the ring reaches."""
         if number <= self.newest:
             return number > self.newest - self.size and number >= 0
-        skipped = min(number - self.newest, self.size)
+        # Before the first reading every bucket is a gap already.
+        skipped = min(number - self.newest, self.size) if self.newest >= 0 else 0
         for fresh in range(number - skipped + 1, number + 1):
             if self._cells[fresh % self.size * 4 + COUNT]:
                 self._cells[fresh % self.size * 4 + COUNT] = 0
