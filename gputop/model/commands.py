@@ -38,5 +38,5 @@ def decode_command(line: bytes) -> Command | None:
     """The command on a line, or None when it is not one (it is then ignored)."""
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
