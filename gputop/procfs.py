@@ -6,6 +6,7 @@ kernel adds, and leaves out what an older one does not have.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -36,6 +37,12 @@ def read_text(path: str, limit: int = 1 << 22) -> str | None:
         return read(path, limit).decode("utf-8", "replace")
     except OSError:
         return None
+
+
+def parse_count(word: str) -> int | None:
+    """A counter as the kernel writes it, or None: no 64-bit number has more than 20 digits."""
+    word = word.strip()
+    return int(word) if word.isdecimal() and len(word) <= 20 else None
 
 
 # -- processes ---------------------------------------------------------------------------------
@@ -136,9 +143,9 @@ def parse_meminfo(content: str) -> dict[str, int]:
     for line in content.splitlines():
         name, colon, rest = line.partition(":")
         words = rest.split()
-        if not colon or not words or not words[0].isdecimal():
-            continue
-        found[name.strip()] = int(words[0]) * (1024 if words[1:] == ["kB"] else 1)
+        count = parse_count(words[0]) if words else None
+        if colon and count is not None:
+            found[name.strip()] = count * (1024 if words[1:] == ["kB"] else 1)
     return found
 
 
@@ -161,7 +168,7 @@ def parse_load(content: str) -> tuple[float, float, float] | None:
         one, five, fifteen = (float(word) for word in words)
     except ValueError:
         return None
-    return one, five, fifteen
+    return (one, five, fifteen) if math.isfinite(one + five + fifteen) else None
 
 
 def parse_pressure(content: str) -> dict[str, float]:
@@ -173,9 +180,11 @@ def parse_pressure(content: str) -> dict[str, float]:
             name, _, value = pair.partition("=")
             if name == "avg10" and kind in ("some", "full"):
                 try:
-                    found[kind] = float(value) / 100
+                    ratio = float(value) / 100
                 except ValueError:
                     continue
+                if math.isfinite(ratio):
+                    found[kind] = ratio
     return found
 
 

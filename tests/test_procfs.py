@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -118,6 +119,8 @@ def test_available_memory_of_a_kernel_before_3_14() -> None:
         ("0.14 1.50", None),
         ("", None),
         ("a b c", None),
+        ("0.1 nan 0.3", None),
+        ("1e999 1 1", None),
     ],
 )
 def test_load(text: str, expected: tuple[float, float, float] | None) -> None:
@@ -133,9 +136,28 @@ def test_pressure_is_a_ratio() -> None:
     assert procfs.parse_pressure(text) == {"some": 0.125, "full": 1.0}
 
 
-@given(st.text(max_size=200))
-def test_what_is_no_pressure_breaks_nothing(text: str) -> None:
-    assert set(procfs.parse_pressure(text)) <= {"some", "full"}
+WORDS = st.sampled_from(
+    ["some", "full", "avg10=", "avg10=nan", "avg10=inf", "avg10=1.5", "MemTotal:", "MemTotal", "kB",
+     "9" * 5000, "-1", "1e400", "nan", "0.5", "²", "\0", "\n", ":", "\N{ARABIC-INDIC DIGIT THREE}"]
+)  # fmt: skip
+TEXTS = st.text(max_size=200) | st.lists(WORDS, max_size=12).map(" ".join)
+
+
+@given(TEXTS)
+def test_of_any_text_only_numbers_that_can_be_are_taken(text: str) -> None:
+    """NaN and infinities never enter a record, and no counter has a thousand digits."""
+    pressure = procfs.parse_pressure(text)
+    assert set(pressure) <= {"some", "full"}
+    assert all(map(math.isfinite, [*pressure.values(), *(procfs.parse_load(text) or ())]))
+    assert all(0 <= value < 10**20 * 1024 for value in procfs.parse_meminfo(text).values())
+    assert "\n" not in procfs.parse_cpu_model(text)
+
+
+@given(st.lists(st.binary(max_size=20).map(lambda word: word.replace(b"\0", b"")), max_size=6))
+def test_arguments_come_back_one_by_one(arguments: list[bytes]) -> None:
+    content = b"".join(argument + b"\0" for argument in arguments)
+    wanted = [argument.decode("utf-8", "replace") for argument in arguments]
+    assert procfs.parse_command_line(content) == wanted
 
 
 @pytest.mark.parametrize(

@@ -116,11 +116,8 @@ def parse_cpu_max(content: str) -> tuple[float, float] | None:
 
 
 def _quota(quota: str, period: str) -> tuple[float, float] | None:
-    try:
-        quota_us, period_us = int(quota), int(period)
-    except ValueError:
-        return None
-    if quota_us <= 0 or period_us <= 0:
+    quota_us, period_us = procfs.parse_count(quota), procfs.parse_count(period)
+    if not quota_us or not period_us:  # "max" or -1: there is no quota
         return None
     return quota_us / period_us, period_us / 1e6
 
@@ -130,8 +127,9 @@ def parse_flat(content: str) -> dict[str, int]:
     found = {}
     for line in content.splitlines():
         name, _, value = line.partition(" ")
-        if value.strip().isdecimal():
-            found[name] = int(value)
+        count = procfs.parse_count(value)
+        if count is not None:
+            found[name] = count
     return found
 
 
@@ -226,8 +224,8 @@ class ControlGroups:
         cpu, cpuacct = self._folders.get("cpu", []), self._folders.get("cpuacct", [])
         if len(cpu) != len(cpuacct):
             return None
-        used = procfs.read_text(f"{cpuacct[cpu.index(folder)]}/cpuacct.usage")
-        return int(used) / 1e9 if used and used.strip().isdecimal() else None
+        used = _number(f"{cpuacct[cpu.index(folder)]}/cpuacct.usage")
+        return None if used is None else used / 1e9
 
     def _read_memory(self, limits: ContainerLimits, host_bytes: int | None) -> None:
         version = self._version.get("memory")
@@ -251,8 +249,7 @@ class ControlGroups:
 
 
 def _number(path: str) -> int | None:
-    content = (procfs.read_text(path) or "").strip()
-    return int(content) if content.isdecimal() else None
+    return procfs.parse_count(procfs.read_text(path) or "")
 
 
 def _unescape(path: str) -> str:

@@ -152,7 +152,13 @@ def test_a_group_outside_of_the_mount_stands_for_its_root() -> None:
     assert group_folders(inner, "/docker/abcdef") == ["/sys/fs/cgroup"]
 
 
-@given(st.text(max_size=300))
+PIECES = st.sampled_from(
+    ["max", "-1", "9" * 5000, "100000", "0", " ", "\n", "nr_throttled", ":", " - ", "cgroup2", "²",
+     "0::/", "cpu,memory", "\\040", "1e9"]
+)  # fmt: skip
+
+
+@given(st.text(max_size=300) | st.lists(PIECES, max_size=14).map("".join))
 def test_what_is_no_control_group_file_breaks_nothing(text: str) -> None:
     assert all(mount.version in (1, 2) for mount in container.parse_cgroup_mounts(text))
     assert all(isinstance(path, str) for path in container.parse_own_groups(text).values())
