@@ -35,6 +35,7 @@ GIB = 2**30
 F = Units(temperature="f")
 DECIMAL = Units(memory="decimal")
 anything = st.text(st.characters(exclude_categories=()))
+UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 @given(anything)
@@ -42,7 +43,7 @@ def test_clean_text_has_one_visible_character_for_each(text):
     cleaned = clean(text)
     assert len(cleaned) == len(text)
     for character in cleaned:
-        assert unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+        assert unicodedata.category(character) not in UNSAFE
     assert clean(cleaned) == cleaned
 
 
@@ -70,6 +71,26 @@ def test_clean(text, safe):
 def test_clean_limits_cells():
     assert clean("日本語", 4) == "日…"
     assert clean("abc", 3) == "abc"
+
+
+@given(anything, st.integers(0, 60))
+def test_clean_text_cut_to_a_width_is_still_clean(text, width):
+    cut = clean(text, width)
+    assert display_width(cut) <= width
+    assert clean(cut) == cut
+    assert clean(cut, width) == cut
+
+
+@given(st.lists(anything, max_size=5))
+def test_nothing_of_a_command_line_drives_a_terminal(command):
+    for shown in (redact(command), join_command(command), short_name(" ".join(command))):
+        assert not {unicodedata.category(character) for character in shown} & UNSAFE
+        assert shown
+
+
+@given(st.text("ab=-", min_size=1), st.lists(anything, max_size=3))
+def test_arguments_never_stand_in_what_is_redacted(secret, command):
+    assert redact(["/usr/bin/python3", f"--token={secret}", *command]) == "python3"
 
 
 @given(anything, st.integers(0, 30))

@@ -17,6 +17,7 @@ from gputop.errors import UsageError
 from gputop.query.fields import BY_NAME, FIELDS, Test, plain_text
 from gputop.query.literals import BadValue
 from gputop.query.subject import Subject
+from gputop.text import fit
 
 LONGEST = 1000
 """Characters a filter may have."""
@@ -113,7 +114,7 @@ def _field_test(text: str, match: re.Match[str]) -> tuple[Test, int]:
     field = BY_NAME.get(name.casefold())
     if field is None:
         raise QueryError(
-            f'Fields are {_names()}; there is no field "{name}" (position {start + 1}). '
+            f'Fields are {_names()}; there is no field "{fit(name, 20)}" (position {start + 1}). '
             "Quote the text to search for it as it is.",
             start,
         )
