@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from gputop.errors import CollectorFailed, NoDriver, UsageError
 from gputop.model.frame import Frame, Hello
 from gputop.sources.once import read_once
-from tests.sources.test_local import children, fake, script
+from tests.sources.test_local import await_end, children, fake, script
 
 TENTH = 0.1
 
@@ -96,8 +95,7 @@ def test_a_driver_that_answers_without_devices_is_given_time(
 
 
 def test_no_process_is_left_behind() -> None:
+    before = set(children())
     once(fake())
-    deadline = time.monotonic() + 60
-    while children():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    for pid in set(children()) - before:
+        await_end(pid)
