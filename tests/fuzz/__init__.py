@@ -1,0 +1,1 @@
+"""Bytes that nobody meant, thrown at what reads them. See `__main__.py` for how to run it."""

@@ -1,0 +1,135 @@
+"""What is fuzzed: a function of bytes that raises when a promise is broken, and its seeds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gputop.errors import SettingsError
+from gputop.export.formats import FORMATS, PRINTABLE, Options
+from gputop.insight.alert_log import AlertLog
+from gputop.model.codec import decode, encode
+from gputop.model.frame import Frame, Hello
+from gputop.settings import SETTINGS, parse
+from gputop.sources.lines import RecordLines
+from gputop.state.store import Store
+from gputop.text import clean
+from tests.samples import no_driver_hello, sample_devices, sample_frame, sample_hello
+
+LONGEST_SENTENCE = 600
+README = Path(__file__).parents[2] / "README.md"
+
+
+def check_sentence(text: str) -> None:
+    """What a person is told is one short sentence that drives no terminal."""
+    assert text == clean(text), text
+    assert len(text) <= LONGEST_SENTENCE, len(text)
+    assert text.endswith((".", "?")), text
+
+
+def frames(content: bytes) -> None:
+    """Lines are records or one sentence; a record survives the way back, and whatever it says
+    the state, the warnings and every format take it.
+    """
+    lines = RecordLines()
+    records = lines.feed(content)
+    lines.end()
+    if lines.broken:
+        check_sentence(lines.last_problem)
+        number = re.match(r"line (\d+) ", lines.last_problem)
+        assert number, lines.last_problem
+        assert 1 <= int(number[1]) <= content.count(b"\n") + 1
+    store, log = Store(), AlertLog()
+    for record in records:
+        assert decode(encode(record), 1) == record
+        store.apply(record)
+        log.update(store)
+    for device in store.devices:
+        device.throttle.shares(store.now, 60.0)
+    if store.hello is not None and store.frame is not None:
+        check_files(store.hello, store.frame)
+
+
+def check_files(hello: Hello, frame: Frame) -> None:
+    """Every format is made of it, and none holds what drives a terminal."""
+    for name in PRINTABLE:
+        make = FORMATS[name].make
+        assert make is not None
+        for part in make(hello, frame, Options(with_args=True)):
+            for line in part.text.splitlines():
+                assert "\x1b" not in line, (name, line)
+
+
+def settings(content: bytes) -> None:
+    """A file is settings that are accepted, or one sentence with the line where there is one."""
+    try:
+        values = parse(content, "config.toml")
+    except SettingsError as error:
+        check_sentence(str(error))
+        number = re.match(r"config\.toml, line (\d+): ", str(error))
+        if number:
+            assert 1 <= int(number[1]) <= content.count(b"\n") + 1
+        else:
+            assert str(error).startswith("config.toml: "), str(error)
+        return
+    assert values.keys() <= {setting.name for setting in SETTINGS}
+    assert all(math.isfinite(value) for value in values.values() if isinstance(value, float))
+
+
+def frame_seeds() -> list[bytes]:
+    """Real records of every kind of device, one device and one process each: small is fast."""
+    seeds = [encode(no_driver_hello())]
+    processes = sample_frame().processes
+    for number, (info, reading) in enumerate(sample_devices()):
+        of_it = [processes[number % len(processes)]]
+        hello = sample_hello(devices=[info])
+        seeds.append(encode(hello) + encode(sample_frame(devices=[reading], processes=of_it)))
+    return seeds
+
+
+def settings_seeds() -> list[bytes]:
+    """The README's sample, and a line for every setting with its default."""
+    sample = re.search(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
+    assert sample is not None
+    lines = [f"{s.name} = {_toml(s.default)}" for s in SETTINGS]
+    return [sample[1].encode(), "\n".join(lines).encode(), *map(str.encode, lines)]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something to fuzz."""
+
+    check: Callable[[bytes], None]
+    seeds: Callable[[], list[bytes]]
+    words: tuple[str, ...]
+    """What its language is made of, for the fuzzer to put together."""
+    lines_of_json: bool = False
+
+    @property
+    def found(self) -> list[Path]:
+        """Inputs that once broke it."""
+        folder = Path(__file__).parent / "found" / self.check.__name__
+        return sorted(folder.iterdir())
+
+
+TARGETS = {
+    "frames": Target(
+        frames, frame_seeds, ('"type":"frame"', '"type":"event"', "NaN", "1e999", "null"), True
+    ),
+    "settings": Target(
+        settings, settings_seeds,
+        (*(setting.name for setting in SETTINGS), "[thresholds]", "[[", "inf", "nan", "'''",
+         '"""', "\\u0000", "0x", "1979-05-27", "true"),
+    ),
+}  # fmt: skip
