@@ -230,8 +230,11 @@ BROKEN = (
     ("a column that is none", 'columns = ["pid", "nope"]\n', r"no process column nope"),
     ("a sort that is none", 'sort = "nope"\n', r"no process column nope"),
     ("not UTF-8", b"theme = '\xff'\n", r"line 1: this is not UTF-8"),
-    ("a line of two megabytes", "interval = " + "1" * 2_000_000, "larger than 1 MiB"),
-    ("nested a thousand deep", "x = " + "[" * 1000 + "]" * 1000, "x|nest|recursion"),
+    ("a line of two megabytes", "interval = " + "1" * 2_000_000, "larger than 64 KiB"),
+    ("a key of many dots", "\n" + "a." * 20_000 + "a = 1", "line 2: the line is longer than 4096"),
+    ("infinity", "[thresholds]\nbusy = inf\n", r"line 2: thresholds.busy = inf is not accepted"),
+    ("cut off", "interval = 1\ntheme = 'dar", r"line 2: .*in `theme = 'dar`"),
+    ("nested a thousand deep", "x = " + "[" * 2000 + "]" * 2000, "are nested too deeply"),
 )
 
 
