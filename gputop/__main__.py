@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "snapshot": "gputop.commands.snapshot",
     "stream": "gputop.commands.stream",
+    "check": "gputop.commands.check",
     "doctor": "gputop.commands.doctor",
 }
 """Module of each subcommand; it is imported when the subcommand is called."""

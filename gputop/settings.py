@@ -215,19 +215,21 @@ def add_flags(parser: ArgumentParser) -> None:
             )
         else:
             parser.add_argument(
-                f"--{setting.name}", metavar=setting.metavar, type=_flag_type(setting),
+                f"--{setting.name}", metavar=setting.metavar, type=flag_type(setting.convert),
                 default=None, help=setting.help,
             )  # fmt: skip
 
 
-def _flag_type(setting: Setting) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
+def flag_type(convert: Callable[[object], Any]) -> Callable[[str], Any]:
+    """A converter as argparse takes it: its mistakes say what would be accepted."""
+
+    def convert_flag(text: str) -> Any:
         try:
-            return setting.convert(text)
+            return convert(text)
         except _Wrong as wrong:
             raise ArgumentTypeError(f"{text!r} is not accepted; give {wrong}") from None
 
-    return convert
+    return convert_flag
 
 
 def load(args: Namespace, environ: Mapping[str, str] = os.environ) -> Settings:

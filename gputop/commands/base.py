@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from gputop.errors import UsageError
+from gputop.errors import GputopError, UsageError
 from gputop.settings import is_selector
 
 if TYPE_CHECKING:
@@ -104,6 +105,24 @@ def stream_arguments(args: argparse.Namespace) -> list[str]:
         flags += ["--demo", "--demo-devices", str(args.demo_devices)]
         flags += ["--demo-seed", str(args.demo_seed), "--demo-start", repr(args.demo_start)]
     return flags
+
+
+def print_out(text: str, encoding: str | None = None) -> None:
+    """Write text to stdout: in stdout's own encoding, unless told, what that lacks replaced.
+
+    Raises:
+        GputopError: stdout is closed, or cannot be written to.
+    """
+    if sys.stdout is None:
+        raise GputopError("Stdout is closed; redirect it to a file.")
+    try:
+        raw = text.encode(encoding or sys.stdout.encoding or "utf-8", "replace")
+        sys.stdout.buffer.write(raw)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise GputopError(f"Cannot write to stdout: {error.strerror}.") from None
 
 
 def interval(text: str) -> float:

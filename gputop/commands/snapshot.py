@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gputop.commands.base import add_machine_arguments, interval, stream_arguments
-from gputop.errors import GputopError, UsageError
+from gputop.commands.base import add_machine_arguments, interval, print_out, stream_arguments
+from gputop.errors import UsageError
 from gputop.export.files import write_all
 from gputop.export.formats import FORMATS, PRINTABLE, Format, Options, Part, of_suffix, part_path
 from gputop.export.text_format import DEFAULT_WIDTH
@@ -93,18 +93,8 @@ def _options(args: argparse.Namespace, path: Path | None) -> Options:
 
 def _print(parts: Sequence[Part], form: Format) -> None:
     """All parts on stdout, a blank line between them."""
-    if sys.stdout is None:
-        raise GputopError("Stdout is closed; name a file with -o.")
-    text = "\n".join(part.text for part in parts)
     # Data is UTF-8 whatever the locale; a page for people is what their terminal can show.
-    encoding = (sys.stdout.encoding or "utf-8") if form.name == "text" else "utf-8"
-    try:
-        sys.stdout.buffer.write(text.encode(encoding, "replace"))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise GputopError(f"Cannot write to stdout: {error.strerror}.") from None
+    print_out("\n".join(part.text for part in parts), None if form.name == "text" else "utf-8")
 
 
 def _write(parts: Sequence[Part], path: Path, force: bool) -> None:

@@ -242,7 +242,7 @@ RULES: tuple[Rule, ...] = (
     Rule("fabric", "warning", "NVSwitch fabric not ready",
          "The device has not joined its NVSwitch fabric, so CUDA or traffic between devices fails.",
          "Look at the fabric manager (nvidia-fabricmanager) and at the NVSwitches.", _fabric,
-         "FABRIC", hold_s=5),
+         "FABRIC"),
     Rule("link", "warning", "PCIe link below its maximum",
          "Under load the link runs slower than device and slot could.",
          "Reseat the card or cable and check the slot's lanes in the BIOS.", _link_narrow, "LINK",

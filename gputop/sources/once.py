@@ -6,6 +6,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from gputop.errors import EXIT_USAGE, CollectorFailed, NoDriver, UsageError
 from gputop.model.frame import AnyRecord, DeviceReading, Frame, Hello
@@ -41,7 +42,7 @@ def read_once(
     flags = [*arguments, "--interval", repr(window_s), "--every-tier"]
     process = CollectorProcess(command(flags), control=False)
     try:
-        _follow(process, reading, deadlines.once_s if timeout_s is None else timeout_s)
+        follow(process, reading, deadlines.once_s if timeout_s is None else timeout_s)
     finally:
         process.kill()
     return reading.result()
@@ -72,7 +73,7 @@ class _Reading:
         """
         if isinstance(record, Hello):
             self._hello = record
-            _judge(record)
+            judge(record)
         elif isinstance(record, Frame) and self._hello and self._hello.driver.status == "ok":
             self._take_frame(self._hello, record)
 
@@ -82,7 +83,7 @@ class _Reading:
         assert self._frame is not None
         for reading in self._frame.devices:
             if reading.status == "pending":
-                _give_up(reading, self._frame.boottime_s - (self._open_since or 0.0))
+                give_up(reading, self._frame.boottime_s - (self._open_since or 0.0))
         return self._hello, self._frame
 
     def _take_frame(self, hello: Hello, frame: Frame) -> None:
@@ -102,7 +103,27 @@ class _Reading:
             self.done = now - self._first_answer >= self._window
 
 
-def _follow(process: CollectorProcess, reading: _Reading, timeout_s: float) -> None:
+class Taker(Protocol):
+    """What follows a collector's records."""
+
+    done: bool
+    """True when it has seen enough."""
+
+    @property
+    def is_waiting_for_devices(self) -> bool:
+        """True once there is a frame with devices: what is missing then are answers of theirs."""
+
+    def take(self, record: AnyRecord) -> None:
+        """Look at the next record."""
+
+
+def follow(process: CollectorProcess, reading: Taker, timeout_s: float) -> None:
+    """Hand a collector's records to `reading` until it is done.
+
+    Raises:
+        UsageError: the collector refused its arguments.
+        CollectorFailed: it ended, cannot be understood, or `timeout_s` passed in silence.
+    """
     deadline = time.monotonic() + timeout_s
     lines = RecordLines()
     poll = select.poll()
@@ -128,7 +149,8 @@ def _follow(process: CollectorProcess, reading: _Reading, timeout_s: float) -> N
                 raise CollectorFailed(f"The collector cannot be understood: {lines.last_problem}")
 
 
-def _judge(hello: Hello) -> None:
+def judge(hello: Hello) -> None:
+    """Raise NoDriver or CollectorFailed where the driver's state says that nothing will come."""
     driver = hello.driver
     if driver.status in ("absent", "failed"):
         raise NoDriver(no_driver(driver))
@@ -136,7 +158,8 @@ def _judge(hello: Hello) -> None:
         raise CollectorFailed(no_driver(driver))
 
 
-def _give_up(reading: DeviceReading, seconds: float) -> None:
+def give_up(reading: DeviceReading, seconds: float) -> None:
+    """Make a device that has not answered for so long one that timed out."""
     reading.status = "timed_out"
     reading.detail = f"The driver has not answered for this device within {seconds:.1f} s."
 

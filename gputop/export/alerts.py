@@ -1,0 +1,68 @@
+"""A warning as a record: for snapshots, `gputop check` and commands run on an event."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from gputop.export.devices import utc_text
+from gputop.insight.alerts import Alert
+from gputop.model.nvml_tables import Severity
+
+EVENT_SCHEMA = 1
+"""Grows when a field goes or changes its meaning."""
+
+
+class AlertRecord(msgspec.Struct):
+    """Something wrong with a device (or the host), while it lasts or after."""
+
+    rule: str
+    """Its kind, such as ``hot``, ``reason:sw_thermal`` or ``xid:79``."""
+    severity: Severity
+    device: str | None
+    """UUID; null for the host."""
+    where: str
+    """Index and name of the device."""
+    title: str
+    detail: str
+    """The value now, with its unit; empty where there is none."""
+    worst: str
+    """The worst value so far, with its unit; empty where there is none."""
+    meaning: str
+    advice: str
+    since_utc: str
+    """ISO 8601 in UTC; of something that was counted before the start, the start."""
+    since_utc_s: float
+    lasted_s: float
+    """Seconds from its begin to its end, or to now."""
+    active: bool
+    before_start: bool
+    """True for what happened before this program began to look."""
+
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def plain(words: str) -> str:
+    """Text without control characters and lone surrogates: what a driver says is not trusted."""
+    return _UNSAFE.sub("\ufffd", words)
+
+
+def alert_record(alert: Alert, now: float) -> AlertRecord:
+    """An alert at the moment `now` (CLOCK_BOOTTIME)."""
+    return AlertRecord(
+        rule=alert.rule, severity=alert.severity, device=alert.device and plain(alert.device),
+        where=plain(alert.where), title=plain(alert.title), detail=plain(alert.detail),
+        worst=plain(alert.worst_detail), meaning=plain(alert.meaning), advice=alert.advice,
+        since_utc=utc_text(alert.since_utc_s), since_utc_s=alert.since_utc_s,
+        lasted_s=max(alert.lasted_s(now), 0.0), active=alert.active,
+        before_start=alert.before_start,
+    )  # fmt: skip
+
+
+def as_dicts(alerts: Iterable[Alert], now: float) -> list[dict[str, Any]]:
+    """The records as plain dicts."""
+    return [msgspec.structs.asdict(alert_record(alert, now)) for alert in alerts]
