@@ -185,6 +185,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("thresholds.idle", number(0, 1), 0.05, "utilisation of an idle device", flag=False),
     Setting("thresholds.idle_s", seconds(1, 86400), 300.0,
             "time after which an idle device that holds memory is worth a notice", flag=False),
+    Setting("thresholds.held_back", number(0, 1), 0.1,
+            "share of a minute held back from which heat or power limits a device", flag=False),
+    Setting("thresholds.starved_gaps", number(0, 1), 0.2,
+            "share of a minute's seconds with an idle gap from which a device is starved",
+            flag=False),
+    Setting("thresholds.link_full", number(0, 1), 0.7,
+            "share of what the PCIe link carries that counts as full", flag=False),
+    Setting("thresholds.straggler", number(0, 1), 0.1,
+            "share by which a straggler's clock is below its peers'", flag=False),
 )  # fmt: skip
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

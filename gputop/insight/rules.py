@@ -37,6 +37,14 @@ class Thresholds:
     """GPU utilisation below which a device is idle."""
     idle_s: float = 300.0
     """Seconds after which an idle device that holds memory is worth a notice."""
+    held_back: float = 0.1
+    """Share of the time held back from which heat or power counts as what limits a device."""
+    starved_gaps: float = 0.2
+    """Share of the seconds with an idle gap from which a device counts as starved."""
+    link_full: float = 0.7
+    """Share of what the PCIe link carries from which it counts as full."""
+    straggler: float = 0.1
+    """Share by which a device's clock is below its peers' when it counts as a straggler."""
 
     @classmethod
     def of(cls, settings: object) -> Thresholds:

@@ -7,6 +7,7 @@ one. The memory is reserved at once and taken by the kernel page by page as it i
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -35,6 +36,16 @@ class Span(NamedTuple):
         if aggregate == "mean":
             return self.mean
         return self.low if aggregate == "low" else self.high
+
+
+class Stretch(NamedTuple):
+    """What a stretch of time held, and how much of it was read."""
+
+    span: Span
+    read: int
+    """Buckets with a reading."""
+    reach_s: int
+    """Seconds from the begin of the first of them to the end of the last."""
 
 
 class Ring:
@@ -97,6 +108,42 @@ class Ring:
                 weight += 1
         return Span(low, total / weight, high) if weight else None
 
+    def stretch(self, start: float, end: float) -> Stretch | None:
+        """What lay in [start, end), and how much of it was read; None when nothing was."""
+        cells = self._cut(start, end)[1]
+        counts = cells[COUNT::4]
+        read = [n for n, count in enumerate(counts) if count]
+        if not read:
+            return None
+        lows, means, highs = cells[LOW::4], cells[MEAN::4], cells[HIGH::4]
+        if len(read) < len(counts):
+            lows, means, highs = ([part[n] for n in read] for part in (lows, means, highs))
+        span = Span(min(lows), sum(means) / len(read), max(highs))
+        return Stretch(span, len(read), (read[-1] + 1 - read[0]) * self.width)
+
+    def buckets(self, start: float, end: float) -> dict[int, Span]:
+        """The buckets in [start, end) that hold a reading, by their number."""
+        first, cells = self._cut(start, end)
+        return {
+            first + n // 4: Span(*cells[n : n + COUNT])
+            for n in range(0, len(cells), 4)
+            if cells[n + COUNT]
+        }
+
+    def _cut(self, start: float, end: float) -> tuple[int, list[float]]:
+        """The number of the first bucket in [start, end), and the numbers in it and those behind
+        it, four a bucket.
+        """
+        first = max(int(start // self.width), self.newest - self.size + 1, 0)
+        count = min(math.ceil(end / self.width), self.newest + 1) - first
+        if count <= 0:
+            return first, []
+        at = first % self.size
+        cells: list[float] = self._cells[at * 4 : (at + count) * 4].tolist()
+        if at + count > self.size:
+            cells += self._cells[: (at + count - self.size) * 4].tolist()
+        return first, cells
+
 
 class Series:
     """One metric of one device (or of the host) over time."""
@@ -129,9 +176,16 @@ class Series:
 
     def span(self, start: float, end: float) -> Span | None:
         """What lay between two moments, from the finest ring that reaches back that far."""
+        return self._ring(start).span(start, end)
+
+    def stretch(self, start: float, end: float) -> Stretch | None:
+        """The same, with how much of it was read."""
+        return self._ring(start).stretch(start, end)
+
+    def _ring(self, start: float) -> Ring:
+        """The finest ring that reaches back to a moment."""
         reach = (self.fine.newest + 1 - self.fine.size) * self.fine.width
-        ring = self.fine if start >= reach or self.fine.newest < 0 else self.coarse
-        return ring.span(start, end)
+        return self.fine if start >= reach or self.fine.newest < 0 else self.coarse
 
     def columns(
         self, numbers: Iterable[int], width: int, until: float = float("inf")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gputop.model.frame import (
     AnyRecord,
@@ -135,10 +135,8 @@ class Store:
         self.frame = frame
         host = frame.host
         if host.read_at is not None:
-            for name, value in (
-                ("cpu_utilization", cpu_load(host)),
-                ("memory_used_bytes", host_memory(host)[0]),
-            ):
+            for name, of_host in HOST_SERIES.items():
+                value = of_host(host)
                 if value is not None:
                     self.host_history.ensure(name).add(host.read_at, value)
         read = set()
@@ -214,6 +212,10 @@ class Store:
         return self.frame.processes if self.frame else ()
 
 
+def _throttled(host: HostReading) -> float | None:
+    return host.container.cpu_throttled if host.container else None
+
+
 def cpu_load(host: HostReading) -> float | None:
     """CPU utilisation, 0 to 1: of the container's quota where there is one, for that binds."""
     limits = host.container
@@ -229,3 +231,15 @@ def host_memory(host: HostReading) -> tuple[int | None, int | None]:
     if limits and limits.memory_limit_bytes is not None:
         return limits.memory_used_bytes, limits.memory_limit_bytes
     return host.memory_used_bytes, host.memory_total_bytes
+
+
+HOST_SERIES: dict[str, Callable[[HostReading], float | None]] = {
+    "cpu_utilization": cpu_load,
+    "memory_used_bytes": lambda host: host_memory(host)[0],
+    "iowait": lambda host: host.iowait,
+    "pressure_cpu_some": lambda host: host.pressure.cpu_some,
+    "pressure_memory_some": lambda host: host.pressure.memory_some,
+    "pressure_io_some": lambda host: host.pressure.io_some,
+    "cpu_throttled": _throttled,
+}
+"""What is kept of the host over time, by name."""

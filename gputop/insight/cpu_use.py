@@ -1,0 +1,38 @@
+"""What processes did on the CPU lately: one running mean each."""
+
+from __future__ import annotations
+
+import math
+
+from gputop.model.frame import Process
+from gputop.state.process_history import ProcessKey, key_of
+from gputop.state.store import Store
+
+SPAN_S = 20.0
+"""Seconds over which a mean forgets: by two thirds."""
+
+
+class CpuUse:
+    """The running means of one host's processes."""
+
+    def __init__(self) -> None:
+        self._means: dict[ProcessKey, float] = {}
+        self._at = -math.inf
+
+    def update(self, store: Store) -> None:
+        """Take the newest frame. A process without a reading keeps its mean."""
+        fresh = -math.expm1(-max(store.now - self._at, 0.0) / SPAN_S)
+        self._at = store.now
+        means = {}
+        for process in store.processes:
+            key, use = key_of(process), process.cpu_utilization
+            before = self._means.get(key)
+            if use is not None:
+                means[key] = use if before is None else before + (use - before) * fresh
+            elif before is not None:
+                means[key] = before
+        self._means = means
+
+    def of(self, process: Process) -> float | None:
+        """Cores that a process kept busy; None where that was never read."""
+        return self._means.get(key_of(process))
