@@ -139,9 +139,9 @@ class Ring:
         if count <= 0:
             return first, []
         at = first % self.size
-        cells: list[float] = self._cells[at * 4 : (at + count) * 4].tolist()
+        cells = [*map(float, self._cells[at * 4 : (at + count) * 4])]
         if at + count > self.size:
-            cells += self._cells[: (at + count - self.size) * 4].tolist()
+            cells += map(float, self._cells[: (at + count - self.size) * 4])
         return first, cells
 
 
