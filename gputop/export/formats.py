@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gputop.export import csv_format, json_format, openmetrics, text_format
+from gputop.insight.verdicts import Verdicts
 from gputop.model.frame import Frame, Hello
 from gputop.text import DEFAULT_UNITS, Units
 
@@ -21,6 +22,8 @@ class Options:
     """Cells of a line, for text."""
     units: Units = DEFAULT_UNITS
     """For text; the other formats have their units in their names."""
+    verdicts: Verdicts = field(default_factory=dict)
+    """For text and JSON; a verdict needs a minute of readings, so only the screen has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,14 @@ class Format:
 
 
 def _text(hello: Hello, frame: Frame, options: Options) -> list[Part]:
-    page = text_format.render(hello, frame, options.with_args, options.width, options.units)
+    page = text_format.render(
+        hello, frame, options.with_args, options.width, options.units, options.verdicts
+    )
     return [Part("", page)]
 
 
 def _json(hello: Hello, frame: Frame, options: Options) -> list[Part]:
-    return [Part("", json_format.render(hello, frame, options.with_args))]
+    return [Part("", json_format.render(hello, frame, options.with_args, options.verdicts))]
 
 
 def _csv(hello: Hello, frame: Frame, options: Options) -> list[Part]:

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from gputop.export.devices import Device, devices, utc_text
+from gputop.insight.verdicts import NO_VERDICTS, Verdict, Verdicts
 from gputop.model.frame import (
     SCHEMA_VERSION,
     Cost,
@@ -43,11 +44,15 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
     return "" if field.default is msgspec.NODEFAULT else field.default
 
 
+_VERDICT = {"verdict": ("verdict", Verdict | None, None)}
+
 SnapshotDevice = msgspec.defstruct(
     "SnapshotDevice",
-    list((_fields(DeviceInfo) | _fields(DeviceReading)).values()),
+    list((_fields(DeviceInfo) | _fields(DeviceReading) | _VERDICT).values()),
     module=__name__,
-    namespace={"__doc__": "A device or MIG instance: identity, limits and reading in one object."},
+    namespace={
+        "__doc__": "A device or MIG instance: identity, limits, reading and verdict in one object."
+    },
 )
 
 
@@ -89,8 +94,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _device(device: Device) -> dict[str, Any]:
-    return {**_plain(device.info), **_plain(device.reading), "missing": _plain(device.missing)}
+def _device(device: Device, verdict: Verdict | None) -> dict[str, Any]:
+    return {
+        **_plain(device.info), **_plain(device.reading), "missing": _plain(device.missing),
+        "verdict": _plain(msgspec.to_builtins(verdict)),
+    }  # fmt: skip
 
 
 def _process(process: Process, with_args: bool) -> dict[str, Any]:
@@ -98,7 +106,9 @@ def _process(process: Process, with_args: bool) -> dict[str, Any]:
     return plain if with_args else plain | {"command": None}
 
 
-def document(hello: Hello, frame: Frame, with_args: bool = False) -> dict[str, Any]:
+def document(
+    hello: Hello, frame: Frame, with_args: bool = False, verdicts: Verdicts = NO_VERDICTS
+) -> dict[str, Any]:
     """The snapshot as plain dicts and lists, in the shape of :class:`Snapshot`."""
     with_args = with_args and hello.with_args
     return {
@@ -114,15 +124,20 @@ def document(hello: Hello, frame: Frame, with_args: bool = False) -> dict[str, A
         "machine": _plain(hello.host),
         "host": _plain(frame.host),
         "driver": _plain(hello.driver),
-        "devices": [_device(device) for device in devices(hello, frame)],
+        "devices": [
+            _device(device, verdicts.get(device.info.uuid)) for device in devices(hello, frame)
+        ],
         "processes": [_process(process, with_args) for process in frame.processes],
         "cost": _plain(frame.cost),
     }
 
 
-def render(hello: Hello, frame: Frame, with_args: bool = False) -> str:
+def render(
+    hello: Hello, frame: Frame, with_args: bool = False, verdicts: Verdicts = NO_VERDICTS
+) -> str:
     """The document as text, indented by two, with a newline at its end."""
-    return json.dumps(document(hello, frame, with_args), indent=2, allow_nan=False) + "\n"
+    made = document(hello, frame, with_args, verdicts)
+    return json.dumps(made, indent=2, allow_nan=False) + "\n"
 
 
 def json_schema() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gputop.export.devices import Device, devices
 from gputop.export.health import complaints
 from gputop.export.table import Column, lay_out
+from gputop.insight.verdicts import NO_VERDICTS, Verdicts
 from gputop.model.frame import DeviceUse, DriverInfo, Frame, Hello, HostInfo, HostReading, Process
 from gputop.model.metrics import BY_NAME
 from gputop.model.missing import explain
@@ -43,6 +44,7 @@ def render(
     with_args: bool = False,
     width: int = DEFAULT_WIDTH,
     units: Units = DEFAULT_UNITS,
+    verdicts: Verdicts = NO_VERDICTS,
 ) -> str:
     """The whole page, with a newline at its end."""
     every = list(devices(hello, frame))
@@ -51,6 +53,7 @@ def render(
         [*_host(hello.host, frame.host, units, width), *_driver(hello.driver, every)],
         _devices(every, width, units),
         list(_health(every, width)),
+        list(_verdicts(every, verdicts, width)),
         _processes(frame, every, with_args and hello.with_args, width, units),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -249,6 +252,17 @@ def _health(every: list[Device], width: int) -> Iterator[str]:
             )
     if whole:
         yield f"{well} of {len(whole)} devices have no warning."
+
+
+def _verdicts(every: list[Device], verdicts: Verdicts, width: int) -> Iterator[str]:
+    places = _places(every)
+    for device in every:
+        if verdict := verdicts.get(device.info.uuid):
+            yield from _hanging(
+                f"GPU {places[device.info.uuid]}  {verdict.title} ({verdict.basis}). "
+                f"{verdict.sentence} {verdict.advice}",
+                width,
+            )
 
 
 # --- Legends ------------------------------------------------------------------------------------

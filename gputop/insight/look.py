@@ -14,6 +14,7 @@ from gputop.insight.rules import Thresholds
 from gputop.insight.verdicts import Evidence
 from gputop.model.frame import DeviceUse, Process
 from gputop.model.metrics import BY_NAME
+from gputop.model.missing import NEEDS_TWO_READINGS, PENDING
 from gputop.state.history import Series, Span
 from gputop.state.store import DeviceState, Store
 from gputop.state.throttle import Share
@@ -252,7 +253,9 @@ class Look:
     @property
     def counts_activity(self) -> bool:
         """Whether the device has GPM: then nothing is estimated of its kernels."""
-        return self.device.history.series("sm_activity") is not None
+        if self.device.history.series("sm_activity") is not None:
+            return True
+        return self.device.value("sm_activity").reason in (PENDING, NEEDS_TWO_READINGS)
 
     @property
     def saturated(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 Basis = Literal["measured", "estimated"]
@@ -35,3 +37,8 @@ class Verdict:
     """One thing to try."""
     source: str
     """Where the rule's edges come from."""
+
+
+Verdicts = Mapping[str, Verdict]
+"""Verdicts by the UUID of the device or MIG instance."""
+NO_VERDICTS: Verdicts = MappingProxyType({})

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.alerts import Alert, severity_rank
+from gputop.insight.efficiency import Efficiency, efficiency
 from gputop.insight.verdict_book import VerdictBook
-from gputop.insight.verdicts import Verdict
+from gputop.insight.verdicts import Verdict, Verdicts
 from gputop.model.frame import (
     DeviceInfo,
     DeviceReading,
@@ -60,6 +61,8 @@ class DeviceView:
     processes: int
     verdict: Verdict | None = None
     """What limits it; None where too little is known, or nothing clear."""
+    no_verdict: str = ""
+    """Why there is no verdict, in one sentence."""
     instances: tuple[DeviceView, ...] = ()
     stale_s: float | None = None
     """Age of its newest fast reading, where that is older than it should be."""
@@ -75,6 +78,11 @@ class DeviceView:
         """A value if it is current."""
         value = self.value(name)
         return value.value if value.reason is None else None
+
+    @property
+    def efficiency(self) -> Efficiency:
+        """What its utilisation hides."""
+        return efficiency(self.number)
 
     @property
     def severity(self) -> Severity | None:
@@ -120,6 +128,12 @@ class View:
     def host_info(self) -> HostInfo | None:
         """What does not change of the host."""
         return self.hello.host if self.hello else None
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The verdicts there are, by UUID, those on MIG instances among them."""
+        every = (d for device in self.devices for d in (device, *device.instances))
+        return {d.info.uuid: d.verdict for d in every if d.verdict is not None}
 
     @property
     def ready(self) -> bool:
@@ -193,6 +207,7 @@ def _device(
         users=tuple(dict.fromkeys(p.user for p in processes if p.user)),
         processes=len(processes),
         verdict=verdicts.of(state.uuid),
+        no_verdict=verdicts.silence(state.uuid),
         instances=instances,
         live=state.value,
         stale_s=state.late_s,

@@ -7,6 +7,7 @@ from gputop.model.metrics import BY_NAME, METRICS, Unit
 from gputop.model.missing import explain
 from gputop.model.nvml_tables import active_reasons, unknown_bits
 from gputop.ui.device.rows import Desk, Fact, Row, Section, Words
+from gputop.ui.device.verdict import verdict
 from gputop.ui.view import DeviceView
 
 
@@ -116,6 +117,7 @@ def not_there(device: DeviceView, desk: Desk) -> list[Row]:
 # fmt: off
 SECTIONS: tuple[Section, ...] = (
     Section("", identity, always=True),
+    Section("Verdict and efficiency", verdict),
     Section("Warnings", warnings),
     Section("Held back, last minute", held_back),
     Section("MIG instances", instances),

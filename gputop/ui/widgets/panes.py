@@ -263,6 +263,11 @@ def _bottom(device: DeviceView, pen: Pen, width: int, edge: Style) -> list[Segme
     if warning:
         line.add(f" {warning} ", palette.style(severity, bold=severity == "critical"))
     start = width - text.display_width(people) - 4
+    if warning and device.severity == "notice" and device.verdict is not None:
+        # A notice may stand for days: what limits the device stands beside it where both fit.
+        title = f"{glyphs.dot} {device.verdict.title} "
+        if text.display_width(title) < start - (width - line.room):
+            line.add(title, palette.style("dim"))
     if people and start > width - line.room + 1:
         line.until(start, edge, glyphs.dash)
         line.add(f" {people} ", palette.style("dim"))
@@ -330,4 +335,13 @@ def _past_throttle(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
             span = _window_text(share, room)
             line = f"was held back: {share.reason.label} {text.percent(share.share)} {span}"
             return text.fit(line, room), "dim"
-    return "", "dim"
+    return verdict_text(device, room), "dim"
+
+
+def verdict_text(device: DeviceView, room: int) -> str:
+    """What limits the device, in `room` cells; how it is known only where that fits too."""
+    verdict = device.verdict
+    if verdict is None:
+        return ""
+    said = f"{verdict.title} ({verdict.basis})"
+    return said if text.display_width(said) <= room else text.fit(verdict.title, room)
