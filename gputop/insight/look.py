@@ -206,10 +206,11 @@ class Look:
 
     @cached_property
     def shares(self) -> dict[str, Share]:
-        """How long each harmful reason held the device back over the window."""
-        window_s = self.scene.window_s
-        found = self.device.throttle.shares(self.scene.now, window_s)
-        return {share.reason.key: share for share in found if share.covered_s >= PART * window_s}
+        """How long each harmful reason held the device back, in as much of the window as was
+        read.
+        """
+        found = self.device.throttle.shares(self.scene.now, self.scene.window_s)
+        return {share.reason.key: share for share in found}
 
     # --- who is there ----------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from gputop import text
 from gputop.insight.host_causes import causes
-from gputop.insight.look import Look, span_text
+from gputop.insight.look import PART, Look, span_text
 from gputop.insight.verdicts import Basis, Evidence, Verdict
 from gputop.model.nvml_tables import HARMFUL
 
@@ -137,6 +137,8 @@ def _held_back(*keys: str) -> Callable[[Look], Case | None]:
         worst = max(shares, key=lambda share: share.share, default=None)
         if worst is None or not look.above(worst.share, look.scene.thresholds.held_back):
             return None
+        if worst.covered_s < PART * look.scene.window_s:
+            return None
         key, window = worst.reason.key, span_text(worst.covered_s)
         clock, best = look.mean("sm_clock_mhz"), look.now("sm_clock_max_mhz")
         cost = ""
@@ -220,8 +222,11 @@ def _straggler(look: Look) -> Case | None:
     mine, theirs = look.busy_clock, look.peer_clock
     if mine is None or theirs is None or not look.busy:
         return None
-    if not look.above(1 - mine / theirs, look.scene.thresholds.straggler):
+    edges = look.scene.thresholds
+    if not look.above(1 - mine / theirs, edges.straggler):
         return None
+    if any(share.share >= edges.held_back for share in look.shares.values()):
+        return None  # what holds it back is known, and says more
     count = len(look.peers)
     held = int(look.now("event_reasons") or 0) & 0x2
     cause = " An application or administrator holds its clocks there." if held else ""

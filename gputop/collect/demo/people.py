@@ -104,7 +104,7 @@ CAST: tuple[Person, ...] = (
            (Use(2, 0.45, 0.02),), 0.35, 43, "requests", 22, 1.9, 85_990.0, stories.CRASHES),
     Person("python", "chen",
            "/home/chen/venv/bin/python -m ipykernel_launcher -f /run/user/kernel-71.json",
-           (Use(3, 38.0), Use(0, 0.51)), 0.0, 44, "idle", 41, 12.3, 259_000.0),
+           (Use(3, 38.0), Use(0, 0.51)), 0.0, 44, "idle", 41, 12.3, 259_000.0, stories.KILLED),
     Person("python", "bob",
            "python embed_corpus.py --model bge-large --batch 512 --input /data/crawl",
            (Use(5, 6.8, 0.45, 1.5),), 1.3, 46, "steady", 58, 14.9, 19_400.0),

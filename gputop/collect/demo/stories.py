@@ -1,4 +1,16 @@
-"""The cast of the demo: one story for each slot of an eight-device machine, as a table."""
+"""The cast of the demo: one story for each slot of an eight-device machine, as a table.
+
+What limits each device (its verdict) follows from its story; these begin later than the warnings:
+
+    0  compute-bound (training); a straggler from 210 s on, while its clocks are locked
+    1  input-starved
+    2  memory-bandwidth-bound at high tide (to 70 s, from 250 s on); PCIe-bound from 118 s on
+    3  idle, holding memory; 100 % without a process from 300 s on
+    4  power-capped
+    5  thermally limited, compute-bound where it is cool
+    6  launch-bound, in the moments before it is lost
+    7  its MIG instances: memory-bandwidth-bound, none, healthy
+"""
 
 from __future__ import annotations
 
@@ -25,6 +37,10 @@ HANGS = Windows(first_s=95.0, length_s=9.0, period_s=150.0)
 SLOW_CALLS = Windows(first_s=90.0, length_s=5.0, period_s=150.0)
 AIRFLOW = Windows(first_s=12.0, length_s=52.0, period_s=95.0, eternal=True)
 BRAKES = Windows(first_s=125.0, length_s=6.0, period_s=170.0)
+LOCKED = Windows(first_s=210.0, length_s=75.0, period_s=400.0)
+"""Application clocks that somebody set and forgot."""
+KILLED = Windows(first_s=300.0, length_s=90.0, period_s=450.0)
+"""The notebook was killed in mid-kernel: utilisation stays at 100 % until it is started again."""
 UNCORRECTED = Windows(first_s=112.0, length_s=1.0)
 BOARD = Windows(first_s=205.0, length_s=8.0, period_s=300.0)
 AGES = Windows(first_s=215.0, length_s=8.0, period_s=300.0)
@@ -95,7 +111,7 @@ class Story:
 MIG = (
     Instance("3g.40gb", 2, 3, 40_448, workloads.serve),
     Instance("2g.20gb", 3, 2, 20_096, workloads.notebook),
-    Instance("2g.20gb", 5, 2, 20_096, workloads.reinforce),
+    Instance("2g.20gb", 5, 2, 20_096, workloads.small),
 )
 
 
@@ -108,13 +124,18 @@ def _shared(t: float, noise: Noise) -> Load:
     return (duty, sm, tensor, dram, rx, tx, 0.0)
 
 
+def _forgotten(t: float, noise: Noise) -> Load:
+    """A notebook that nobody comes back to, and what its end leaves behind."""
+    return (workloads.idle if KILLED.into(t) is None else workloads.left_over)(t, noise)
+
+
 CAST: tuple[Story, ...] = (
-    Story("training", workloads.train, sync=BRAKES),
+    Story("training", workloads.train, sync=BRAKES, holds=(Hold(0x2, 0.6, LOCKED),)),
     Story("starved", workloads.starved, pcie_width=8, replays_per_s=0.11, decoding=0.35,
           holds=(Hold(0x200, 0.8, BOARD),), errors=ERRORS),
-    Story("serving", workloads.serve, xids=((31, CRASHES),), lags=LAGS,
+    Story("serving", workloads.serve_many, xids=((31, CRASHES),), lags=LAGS,
           holds=(Hold(0x400, 0.9, AGES),)),
-    Story("idle", workloads.idle, hangs=HANGS, slow_calls=SLOW_CALLS, remap_pending=True,
+    Story("idle", _forgotten, hangs=HANGS, slow_calls=SLOW_CALLS, remap_pending=True,
           remap_failed=SPARES_GONE, uncorrected=UNCORRECTED, xids=((94, UNCORRECTED),)),
     Story("capped", workloads.train, limit_w=400.0, brake=BRAKES, corrected_per_s=0.043),
     Story("hot", workloads.batch, airflow=AIRFLOW, holds=(Hold(0x8, 0.5, TRIPS),)),
