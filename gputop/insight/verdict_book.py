@@ -13,7 +13,7 @@ from gputop.insight.look import Look, Scene
 from gputop.insight.rules import Thresholds
 from gputop.insight.verdict_rules import RULES
 from gputop.insight.verdicts import Verdict
-from gputop.state.store import DeviceState, Store
+from gputop.state.store import Store
 
 EVERY_S = 5.0
 """Seconds from one judgement of a device to the next."""
@@ -52,7 +52,7 @@ class VerdictBook:
         for place, device in enumerate(every):
             # They take turns, so that no tick has to judge them all.
             entry = self._entries.setdefault(device.uuid, _Entry(scene.now - place % EVERY_S))
-            if _is_silent(device, store):
+            if device.reading.status != "ok" or device.late_s is not None:
                 self._entries[device.uuid] = _Entry(
                     scene.now, silence="It has no current readings."
                 )
@@ -71,13 +71,6 @@ class VerdictBook:
         if entry is None:
             return "Nothing has been read yet."
         return "" if entry.verdict else entry.silence
-
-
-def _is_silent(device: DeviceState, store: Store) -> bool:
-    read_at = device.reading.read_at.fast
-    if device.reading.status != "ok" or read_at is None:
-        return True
-    return store.now - read_at > 2 * store.period_s + 1
 
 
 def _judge(look: Look, entry: _Entry) -> None:

@@ -24,8 +24,6 @@ CONTEXT_BYTES = 64 << 20
 HELD = 0.02
 """Share of the card's memory: a driver alone holds less."""
 LATCHED = 0.99
-AT_LIMIT = 0.97
-"""Share of the power limit that a capped device reaches (P)."""
 STARVED_POWER = 0.7
 """Share of the power limit, on the mean, below which there was clearly nothing to do (P)."""
 STARVED_FALLS = 3
@@ -167,7 +165,11 @@ _capped = _held_back("sw_power_cap")
 
 def _power_capped(look: Look) -> Case | None:
     peak, limit = look.peak("power_w"), look.now("power_limit_w")
-    if peak is not None and limit and not look.above(peak / limit, AT_LIMIT):
+    if (
+        peak is not None
+        and limit
+        and not look.above(peak / limit, look.scene.thresholds.power_full)
+    ):
         return _supply(look)  # the bit alone: it was never at its own limit
     return _supply(look) or _capped(look)
 

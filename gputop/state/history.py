@@ -61,7 +61,7 @@ class Ring:
         # Untouched anonymous memory reads as zero and costs nothing: a count of 0 is a gap. A
         # bucket's four numbers lie side by side, so that a short history touches few pages.
         memory = mmap.mmap(-1, size * 4 * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._cells = memoryview(memory).cast("f")
+        self._cells: memoryview[float] = memoryview(memory).cast("f")
 
     def add(self, at: float, low: float, mean: float, high: float, count: int) -> None:
         """Put a reading, or the summary of `count` readings, into the bucket of moment `at`."""
@@ -139,9 +139,10 @@ class Ring:
         if count <= 0:
             return first, []
         at = first % self.size
-        cells = [*map(float, self._cells[at * 4 : (at + count) * 4])]
+        cells: list[float] = []
+        cells += self._cells[at * 4 : (at + count) * 4].tolist()
         if at + count > self.size:
-            cells += map(float, self._cells[: (at + count - self.size) * 4])
+            cells += self._cells[: (at + count - self.size) * 4].tolist()
         return first, cells
 
 

@@ -4,6 +4,7 @@ import msgspec
 from hypothesis import given
 
 from gputop.export.json_format import Snapshot, document, json_schema, render
+from gputop.insight.verdicts import Evidence, Verdict
 from gputop.model.frame import DeviceInfo, DeviceReading, Frame, Hello
 from tests.records import few, machines
 from tests.samples import UUIDS, no_driver_frame, no_driver_hello, sample_frame, sample_hello
@@ -14,7 +15,7 @@ def test_every_key_is_always_there():
     names = {f.name for record in (DeviceInfo, DeviceReading) for f in record_fields(record)}
     assert len(devices) == 10
     for device in devices:
-        assert set(device) == names
+        assert set(device) == {*names, "verdict"}
 
 
 def record_fields(record):
@@ -30,6 +31,25 @@ def test_a_value_that_is_not_there_is_null_with_its_reason():
     assert devices[UUIDS[2]]["status"] == "lost"
     assert devices[UUIDS[2]]["gpu_utilization"] is None
     assert devices[UUIDS[4]]["gpu_utilization"] == 0.0
+
+
+VERDICT = Verdict(
+    "pcie", "PCIe-bound", "measured", (Evidence("PCIe received", "50.0 GB/s", "60 s"),),
+    "Copies took 80 % of the link.", "Pin the memory.", "K",
+)  # fmt: skip
+
+
+def test_a_verdict_stands_with_its_device_and_every_reading_it_rests_on():
+    verdicts = {UUIDS[0]: VERDICT}
+    text = render(sample_hello(), sample_frame(), verdicts=verdicts)
+    devices = {device["uuid"]: device for device in json.loads(text)["devices"]}
+    assert devices[UUIDS[1]]["verdict"] is None
+    assert devices[UUIDS[0]]["verdict"]["evidence"] == [
+        {"label": "PCIe received", "value": "50.0 GB/s", "window": "60 s"}
+    ]
+    decoded = msgspec.json.decode(text, type=Snapshot)
+    assert [device.verdict for device in decoded.devices][:2] == [VERDICT, None]
+    assert "Verdict" in json_schema()["$defs"]
 
 
 def test_it_says_window_and_whether_it_is_simulated():

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from gputop.export.table import Column, lay_out
 from gputop.export.text_format import render
+from gputop.insight.verdicts import Verdict
 from gputop.model.frame import DeviceReading, Frame, Hello
 from gputop.text import Units, display_width
 from tests.records import few, machines
 from tests.samples import (
+    MIG_UUIDS,
     UUIDS,
     no_driver_frame,
     no_driver_hello,
@@ -187,3 +189,12 @@ def test_columns_shorten_before_words_are_cut():
 def test_extra_columns_come_where_there_is_room():
     assert lay_out([WORDS, EXTRA, LONG], ["a"], 40).lines[0] == "NAME  EXTRA    VALUE"
     assert lay_out([WORDS, EXTRA, LONG], ["a"], 13).lines[0] == "NAME    VALUE"
+
+
+def test_a_verdict_is_a_sentence_with_how_it_is_known_and_what_to_try():
+    verdict = Verdict("pcie", "PCIe-bound", "measured", (), "Copies fill it.", "Pin it.", "K")
+    lines = page(verdicts={UUIDS[1]: verdict, MIG_UUIDS[0]: verdict})
+    said = "PCIe-bound (measured). Copies fill it. Pin it."
+    assert f"GPU 1  {said}" in lines
+    assert f"GPU 3:0  {said}" in lines
+    assert sum("PCIe-bound" in line for line in page()) == 0
