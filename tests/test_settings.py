@@ -157,7 +157,9 @@ SAMPLES = {
     "ascii": True, "no-color": True, "no-mouse": False, "read-only": True, "with-args": False,
     "hide-args": True, "snapshot-folder": "/tmp", "snapshot-format": "csv",
     "thresholds.memory_full": 0.9, "thresholds.temperature_margin_c": 5, "thresholds.busy": 0.25,
-    "thresholds.idle": 0.5, "thresholds.idle_s": "10m",
+    "thresholds.idle": 0.5, "thresholds.idle_s": "10m", "thresholds.power_full": 0.9,
+    "thresholds.held_back": 0.3, "thresholds.starved_gaps": 0.4, "thresholds.link_full": 0.5,
+    "thresholds.straggler": 0.2,
 }  # fmt: skip
 """A value for every setting that is not its default's, as it stands in a file."""
 WRONG = ["[[]]", "{ a = 1 }", "inf", "-inf", "nan", "1979-05-27", '"\u001b[2J"', "-1", "1e400"]

@@ -5,7 +5,7 @@ What limits each device (its verdict) follows from its story; these begin later 
     0  compute-bound (training); a straggler from 210 s on, while its clocks are locked
     1  input-starved
     2  memory-bandwidth-bound at high tide (to 70 s, from 250 s on); PCIe-bound from 118 s on
-    3  idle, holding memory; 100 % without a process from 300 s on
+    3  idle, holding memory; 100 % without a process from 310 s on
     4  power-capped
     5  thermally limited, compute-bound where it is cool
     6  launch-bound, in the moments before it is lost
@@ -39,7 +39,7 @@ AIRFLOW = Windows(first_s=12.0, length_s=52.0, period_s=95.0, eternal=True)
 BRAKES = Windows(first_s=125.0, length_s=6.0, period_s=170.0)
 LOCKED = Windows(first_s=210.0, length_s=75.0, period_s=400.0)
 """Application clocks that somebody set and forgot."""
-KILLED = Windows(first_s=300.0, length_s=90.0, period_s=450.0)
+KILLED = Windows(first_s=310.0, length_s=80.0, period_s=450.0)
 """The notebook was killed in mid-kernel: utilisation stays at 100 % until it is started again."""
 UNCORRECTED = Windows(first_s=112.0, length_s=1.0)
 BOARD = Windows(first_s=205.0, length_s=8.0, period_s=300.0)
