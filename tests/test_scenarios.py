@@ -11,7 +11,9 @@ import pytest
 
 TESTS = Path(__file__).parent
 TABLE = (TESTS / "scenarios.md").read_text()
-ROWS = re.findall(r"^\| (.+?) \| (.*?) \|$", TABLE.replace("| what happens | proven by |", ""), re.M)
+ROWS = re.findall(
+    r"^\| (.+?) \| (.*?) \|$", TABLE.replace("| what happens | proven by |", ""), re.M
+)
 README = (TESTS.parent / "README.md").read_text()
 
 

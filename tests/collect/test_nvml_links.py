@@ -61,10 +61,22 @@ def test_a_device_without_gpm(tmp_path: Path) -> None:
     assert reading.pcie_rx_bytes_per_s is not None
 
 
-def test_gpm_that_is_refused(tmp_path: Path) -> None:
-    with machine(tmp_path, {"device.0.call.nvmlGpmSampleGet.error": 4}) as (_, probe):
+@pytest.mark.parametrize(
+    ("code", "reason"), [(4, "denied"), (25, "unsupported"), (999, "error(999)")]
+)
+def test_gpm_that_is_refused(tmp_path: Path, code: int, reason: str) -> None:
+    with machine(tmp_path, {"device.0.call.nvmlGpmSampleGet.error": code}) as (_, probe):
         reading = probe.ready().reading()
-    assert reading.missing["sm_activity"] == "denied"
+    assert reading.sm_activity is None
+    assert reading.missing["sm_activity"] == reason
+
+
+def test_a_device_lost_between_two_samples(tmp_path: Path) -> None:
+    with machine(tmp_path, {}) as (scenario, probe):
+        probe.ready()
+        scenario.set("device.0.call.nvmlGpmSampleGet.error", 15)
+        reading = probe.until(lambda told: told.reading().status == "lost").reading()
+    assert reading.sm_activity is None
 
 
 def test_gpm_answers_that_are_no_numbers(tmp_path: Path) -> None:

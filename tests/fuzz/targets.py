@@ -11,13 +11,21 @@ from pathlib import Path
 from gputop.errors import SettingsError
 from gputop.export.formats import FORMATS, PRINTABLE, Options
 from gputop.insight.alert_log import AlertLog
+from gputop.insight.verdict_book import VerdictBook
 from gputop.model.codec import decode, encode
-from gputop.model.frame import Frame, Hello
+from gputop.model.frame import DeviceReading, Frame, Hello, Job, ReadTimes
 from gputop.settings import SETTINGS, parse
 from gputop.sources.lines import RecordLines
+from gputop.state.process_history import ProcessHistory
 from gputop.state.store import Store
 from gputop.text import clean
-from tests.samples import no_driver_hello, sample_devices, sample_frame, sample_hello
+from tests.samples import (
+    BOOTTIME_S,
+    no_driver_hello,
+    sample_devices,
+    sample_frame,
+    sample_hello,
+)
 
 LONGEST_SENTENCE = 600
 README = Path(__file__).parents[2] / "README.md"
@@ -42,11 +50,14 @@ def frames(content: bytes) -> None:
         number = re.match(r"line (\d+) ", lines.last_problem)
         assert number, lines.last_problem
         assert 1 <= int(number[1]) <= content.count(b"\n") + 1
-    store, log = Store(), AlertLog()
+    store, log, verdicts, held = Store(), AlertLog(), VerdictBook(), ProcessHistory()
     for record in records:
         assert decode(encode(record), 1) == record
         store.apply(record)
-        log.update(store)
+        if isinstance(record, Frame):
+            log.update(store)
+            verdicts.update(store)
+            held.update(record)
     for device in store.devices:
         device.throttle.shares(store.now, 60.0)
     if store.hello is not None and store.frame is not None:
@@ -81,13 +92,25 @@ def settings(content: bytes) -> None:
 
 def frame_seeds() -> list[bytes]:
     """Real records of every kind of device, one device and one process each: small is fast."""
-    seeds = [encode(no_driver_hello())]
+    seeds = [encode(no_driver_hello()), encode(Job("python3", 1.8e9, 5.0, exit_code=1))]
     processes = sample_frame().processes
     for number, (info, reading) in enumerate(sample_devices()):
         of_it = [processes[number % len(processes)]]
         hello = sample_hello(devices=[info])
         seeds.append(encode(hello) + encode(sample_frame(devices=[reading], processes=of_it)))
+    seeds.append(encode(sample_hello(devices=[info])) + b"".join(_minute(reading)))
     return seeds
+
+
+def _minute(reading: DeviceReading) -> list[bytes]:
+    """Frames of one device over a minute: a verdict needs as much."""
+    frames = []
+    for seconds in range(0, 61, 30):
+        at = BOOTTIME_S + seconds
+        reading.read_at = ReadTimes(at, at, at, at)
+        reading.samples = []
+        frames.append(encode(sample_frame(boottime_s=at, devices=[reading], processes=[])))
+    return frames
 
 
 def settings_seeds() -> list[bytes]:
