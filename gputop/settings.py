@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -124,6 +126,17 @@ def word(value: object) -> str:
     return value
 
 
+def command(value: object) -> tuple[str, ...]:
+    """A converter for a command line: its words, split as a shell splits them. Empty is none."""
+    try:
+        split = tuple(shlex.split(word(value)))
+    except ValueError:
+        split = ("",)
+    if split and (not split[0] or "\0" in "".join(split) or shutil.which(split[0]) is None):
+        raise _Wrong('a command that is there, such as "logger -t gputop"')
+    return split
+
+
 def folder(value: object) -> str:
     """A converter for a folder; ``~`` is the home folder. Empty stays empty."""
     path = word(value)
@@ -174,6 +187,12 @@ SETTINGS: tuple[Setting, ...] = (
             "DIR"),
     Setting("snapshot-format", choice("text", "json", "csv", "openmetrics", "svg"), "json",
             "what `e` writes: text, json, csv, openmetrics or svg", "FORMAT"),
+    Setting("on-event", command, (),
+            "run this command on every critical event and warning, the event as JSON on its stdin",
+            "CMD"),
+    Setting("bell", switch, False, "ring the terminal's bell on critical events and warnings"),
+    Setting("notify", switch, False,
+            "have the terminal show critical events and warnings on the desktop (OSC 9 or 777)"),
     Setting("thresholds.memory_full", number(0, 1), 0.95,
             "share of device memory that counts as full", flag=False),
     Setting("thresholds.power_full", number(0, 1), 0.97,

@@ -6,6 +6,7 @@ import gc
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
@@ -95,12 +96,14 @@ class Collector:
 
     def __init__(
         self, machine: Machine, writer: Writer, wake: Wake, options: Options,
-        clock: Clock | None = None,
+        clock: Clock | None = None, listener: Callable[[bytes], None] | None = None,
     ) -> None:  # fmt: skip
+        """`listener` is given every line that is sent, whether or not the reader gets it."""
         self._machine = machine
         self._writer = writer
         self._wake = wake
         self._options = options
+        self._listener = listener
         self._clock = clock or SystemClock()
         self._interval = clamp_interval(options.interval_s)
         self._selection = Selection(options.devices)
@@ -206,7 +209,7 @@ class Collector:
             ),
             simulated=self._machine.simulated,
         )
-        self._writer.put(Kind.FRAME, encode(frame))
+        self._send(Kind.FRAME, encode(frame))
         self._frames += 1
         self._sent = self._progress()
         if self._sent.settled:
@@ -283,11 +286,16 @@ class Collector:
         self._send_event(Event(self._session, 0, utc, boottime, "log", text=text))
         return True
 
+    def _send(self, kind: Kind, line: bytes) -> None:
+        self._writer.put(kind, line)
+        if self._listener is not None:
+            self._listener(line)
+
     def _send_event(self, event: Event) -> None:
         event.session, event.seq = self._session, self._events
         event.simulated = self._machine.simulated
         self._events += 1
-        self._writer.put(Kind.EVENT, encode(event))
+        self._send(Kind.EVENT, encode(event))
 
     def _say_hello(self) -> None:
         """Send a hello unless the last one said the same. They are compared as lines, since a
@@ -310,7 +318,7 @@ class Collector:
             return
         self._told = told
         hello.utc_s, hello.boottime_s = self._clock.utc(), self._clock.boottime()
-        self._writer.put(Kind.HELLO, encode(hello))
+        self._send(Kind.HELLO, encode(hello))
 
     # -- between ticks ---------------------------------------------------------------------
 

@@ -14,10 +14,16 @@ from gputop.collect.loop import Collector, Ending, Options
 from gputop.collect.writer import Wake, Writer
 from gputop.commands.base import add_machine_arguments, machine_from
 from gputop.errors import GputopError, NoDriver, UsageError
+from gputop.model.codec import decode
+from gputop.model.frame import Frame
+from gputop.scale import deadline_scale
+from gputop.settings import command, flag_type, load
 from gputop.sources.base import EXIT_START_AFRESH, no_driver
 
 HELP = "print every reading as a line of JSON, until the pipe closes"
 
+LAST_EVENTS_S = 10.0 * deadline_scale()
+"""How long a stream that ends by itself waits for the commands on its events."""
 LAST_LINE_S = 0.2
 """How long a signal waits for the line that is being written."""
 
@@ -35,6 +41,11 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "--count", type=_count, metavar="N",
         help="end after N frames; those sent before every device has answered for the first "
         "time are extra. The exit code is 3 when there is no driver or no device then",
+    )  # fmt: skip
+    parser.add_argument(
+        "--on-event", type=flag_type(command), metavar="CMD",
+        help="run this command on every critical event and warning, the event as JSON on its "
+        "stdin",
     )  # fmt: skip
     parser.add_argument("--control", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--every-tier", action="store_true", help=argparse.SUPPRESS)
@@ -60,6 +71,7 @@ class _Stream:
         self._control: bool = args.control
         self._signal = 0
         self._write_problem: OSError | None = None
+        self._events = _Events(args) if args.on_event else None
         self._writer = Writer(out, self._stopped_writing)
         self._machine = machine_from(args)
         options = Options(
@@ -71,7 +83,8 @@ class _Stream:
             control=args.control,
             every_tier=args.every_tier,
         )
-        self._collector = Collector(self._machine, self._writer, Wake(out), options)
+        listener = self._events.take if self._events else None
+        self._collector = Collector(self._machine, self._writer, Wake(out), options, None, listener)
 
     def run(self) -> int:
         """Run the collector to its end; the exit code, unless there is an error to raise."""
@@ -81,6 +94,8 @@ class _Stream:
             listen(0, self._collector.tell, lambda: os._exit(0))
         ending = self._collector.run()
         self._machine.devices.close()
+        if self._events:
+            self._events.end(ending)
         match ending:
             case Ending.READER_GONE | Ending.PARENT_GONE:
                 return 0
@@ -116,6 +131,8 @@ class _Stream:
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self._collector.ending is not None:  # already leaving, and it takes too long
+            if self._events:
+                self._events.hook.stop()
             os._exit(128 + number)
         self._signal = number
         self._collector.leave(Ending.SIGNAL)
@@ -132,6 +149,39 @@ class _Stream:
             f"No device of this machine is called {names}; "
             "`gputop snapshot` lists its devices with their UUIDs."
         )
+
+
+class _Events:
+    """Watches the stream for events, and runs the user's command on them."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from gputop.actions.hooks import Hook
+        from gputop.insight.alert_log import AlertLog
+        from gputop.insight.rules import Thresholds
+        from gputop.state.store import Store
+
+        self.hook = Hook(args.on_event, lambda said: print(f"gputop: {said}", file=sys.stderr))
+        self._store = Store()
+        self._log = AlertLog(Thresholds.of(load(args)))
+
+    def take(self, line: bytes) -> None:
+        """Follow a record that was sent. Its line is read again: a backend may keep its records
+        and change them.
+        """
+        from gputop.export.alerts import event_document, is_loud
+
+        self._store.apply(record := decode(line, 0))
+        if isinstance(record, Frame):
+            self._log.update(self._store)
+            for change in self._log.take_changes():
+                if is_loud(change):
+                    self.hook.put(event_document(change, self._store))
+
+    def end(self, ending: Ending) -> None:
+        """Let a stream that has counted to its end see its events through; else leave at once."""
+        if ending is Ending.COUNTED:
+            self.hook.finish(LAST_EVENTS_S)
+        self.hook.stop()
 
 
 def _claim_stdout() -> int:

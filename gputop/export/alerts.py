@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from gputop.export.devices import utc_text
-from gputop.insight.alerts import Alert
+from gputop.insight.alerts import Alert, Change
 from gputop.model.nvml_tables import Severity
+from gputop.state.store import Store
 
 EVENT_SCHEMA = 1
 """Grows when a field goes or changes its meaning."""
@@ -61,6 +62,24 @@ def alert_record(alert: Alert, now: float) -> AlertRecord:
         lasted_s=max(alert.lasted_s(now), 0.0), active=alert.active,
         before_start=alert.before_start,
     )  # fmt: skip
+
+
+def is_loud(change: Change) -> bool:
+    """Whether a change is worth a command, a bell or a message: notices are listed only."""
+    return change.alert.severity != "notice"
+
+
+def event_document(change: Change, store: Store) -> dict[str, Any]:
+    """What a command run on an event is told."""
+    hello = store.hello
+    return {
+        "type": "event",
+        "schema": EVENT_SCHEMA,
+        "what": change.what,
+        "hostname": plain(hello.host.hostname) if hello else "",
+        "simulated": store.simulated,
+        **msgspec.structs.asdict(alert_record(change.alert, store.now)),
+    }
 
 
 def as_dicts(alerts: Iterable[Alert], now: float) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from gputop.sources.base import Source, SourceStatus
 from gputop.state.process_history import ProcessHistory
 from gputop.state.store import Store
 from gputop.ui import glyphs
+from gputop.ui.announce import Announcer
 from gputop.ui.display import DiffDisplay, leave_at_once
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, bindings
 from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
@@ -71,6 +72,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         thresholds = Thresholds.of(settings)
         self.alerts = AlertLog(thresholds)
         self.verdicts = VerdictBook(thresholds)
+        self.announcer = Announcer(settings, self._write_sequence, self._hook_failed)
         self.process_history = ProcessHistory()
         self.view = View()
         self.paused = False
@@ -125,6 +127,7 @@ class GputopApp(DiffDisplay[int], App[int]):
             self.store.apply(record)
             if isinstance(record, Frame):
                 self.alerts.update(self.store)
+                self.announcer.take(self.alerts.take_changes(), self.store)
                 self.verdicts.update(self.store)
                 self.process_history.update(record)
                 self._last_frame_at = self._now()
@@ -139,6 +142,17 @@ class GputopApp(DiffDisplay[int], App[int]):
             self._watch_age()
             if not self.paused:
                 self._show()
+
+    def _write_sequence(self, sequence: str) -> None:
+        """A control sequence that draws nothing, such as the bell."""
+        if self._driver is not None:
+            self._driver.write(sequence)
+
+    def _hook_failed(self, sentence: str) -> None:
+        """Called in the hook's thread."""
+        if self._loop is not None:
+            say = partial(self.notify, sentence, severity="warning", timeout=10)
+            self._loop.call_soon_threadsafe(say)
 
     def _status_changed(self, status: SourceStatus) -> None:
         self.source_status = status
@@ -213,7 +227,7 @@ class GputopApp(DiffDisplay[int], App[int]):
             return
         what = f"{type(error).__name__}: {error}".rstrip(": ")
         leave_at_once(
-            self, EXIT_FAILED, first=[self.source.stop],
+            self, EXIT_FAILED, first=[self.source.stop, self.announcer.stop],
             farewell=f"gputop: Something unforeseen went wrong ({what}); please report it with "
                      "the output of the same command and GPUTOP_TRACEBACK=1.",
         )  # fmt: skip
@@ -226,7 +240,7 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def leave(self, code: int) -> None:
         """Give the terminal back and end; nothing is waited for."""
-        leave_at_once(self, code, first=[self.source.stop])
+        leave_at_once(self, code, first=[self.source.stop, self.announcer.stop])
 
     def action_pause(self) -> None:
         """Freeze the picture, or let it go on."""

@@ -21,7 +21,8 @@ def run_app(source: Source, settings: Settings) -> int:
     sort_column(settings.sort)
     app = GputopApp(source, settings)
     gc.freeze()  # what the imports made stays: no need to look at it again and again
-    leave_on_signals(app, first=[source.stop])
+    leave_on_signals(app, first=[source.stop, app.announcer.stop])
     app.run(mouse=not settings.no_mouse)
     source.stop()
+    app.announcer.stop()
     return app.return_code or 0
