@@ -43,11 +43,13 @@ class ExportFailed(GputopError):
 class BrokenRecord(GputopError):
     """A line of a stream or a recording that cannot be read."""
 
-    def __init__(self, line: int, what: str) -> None:
-        """`line` counts from 1; `what` completes the sentence "line N ...". It may quote the line:
-        what drives a terminal is made visible and what is too long is cut.
+    def __init__(self, line: int, what: str, where: str = "") -> None:
+        """`line` counts from 1; `what` completes the sentence "line N ..."; `where` names the
+        file, where there is one. Both may quote what was read: what drives a terminal is made
+        visible and what is too long is cut.
         """
         from gputop.text import clean  # only for a mistake
 
-        super().__init__(f"line {line} {clean(what, LONGEST_COMPLAINT)}.")
-        self.line = line
+        place = f"{clean(where)}, line {line}" if where else f"line {line}"
+        super().__init__(f"{place} {clean(what, LONGEST_COMPLAINT)}.")
+        self.line, self.what = line, what

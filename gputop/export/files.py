@@ -52,7 +52,7 @@ def write_all(files: Sequence[tuple[Path, bytes]], force: bool = False) -> list[
         for item in reversed(staged):
             item.withdraw()
         if isinstance(error, OSError):
-            raise _failed(item.path, error) from None
+            raise failed(item.path, error) from None
         raise
     for item in staged:
         item.settle()
@@ -226,8 +226,8 @@ _SENTENCES = {
 }
 
 
-def _failed(path: Path, error: OSError) -> ExportFailed:
-    """The error in one sentence."""
+def failed(path: Path, error: OSError) -> ExportFailed:
+    """Why `path` could not be written, in one sentence."""
     code = errno.EISDIR if os.path.isdir(path) else error.errno or 0
     if code == errno.ENOENT and path.parent.is_dir():  # what /proc answers to a new file
         code = errno.EACCES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from gputop.errors import BrokenRecord
@@ -9,6 +11,8 @@ from gputop.model.frame import SCHEMA_VERSION, AnyRecord, Hello
 
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes. A line beyond this is no frame (16 devices with 500 processes make about 300 kB)."""
+
+T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyRecord] = msgspec.json.Decoder(AnyRecord)
@@ -36,10 +40,15 @@ def decode(line: bytes | str, number: int) -> AnyRecord:
     Raises:
         BrokenRecord: the line is cut off, mistyped, too long or of a newer schema.
     """
+    return decode_as(_decoder, line, number)
+
+
+def decode_as(decoder: msgspec.json.Decoder[T], line: bytes | str, number: int) -> T:
+    """The same for lines that may be more than records; raises as :func:`decode` does."""
     if len(line) > LONGEST_LINE:
         raise BrokenRecord(number, f"is longer than {LONGEST_LINE} bytes")
     try:
-        record = _decoder.decode(line)
+        record = decoder.decode(line)
     except msgspec.ValidationError as error:
         raise BrokenRecord(number, f"is not a gputop record: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -47,8 +56,8 @@ def decode(line: bytes | str, number: int) -> AnyRecord:
     if isinstance(record, Hello) and record.schema > SCHEMA_VERSION:
         raise BrokenRecord(
             number,
-            f"was written by {record.program} with schema {record.schema}; this gputop reads "
-            f"up to {SCHEMA_VERSION}. Update gputop",
+            f"was written by {record.program} with schema {record.schema}; this gputop "
+            f"reads up to {SCHEMA_VERSION}. Update gputop",
         )
     return record
 
