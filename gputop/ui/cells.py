@@ -5,9 +5,9 @@ about the cells that changed. A cell is a grapheme and a `Look`; the right half 
 double-width grapheme is a cell holding the empty string.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
-from itertools import compress
+from itertools import chain, compress
 from operator import ne, or_
 from typing import NamedTuple
 
@@ -234,6 +234,12 @@ class Pen:
         self.y: int | None = None
         self.look = _UNKNOWN
 
+    def copy(self) -> "Pen":
+        """Another one with the same cursor and look."""
+        other = Pen()
+        other.x, other.y, other.look = self.x, self.y, self.look
+        return other
+
     def change(self, look: Look) -> str:
         """The sequence that makes the terminal draw with a look."""
         if look is self.look:
@@ -453,10 +459,44 @@ class Grid:
         if not changed:
             return ""
         sent[first:last], sent_looks[first:last] = new, new_looks
-        parts: list[str] = []
-        for start, end in self._runs(changed, wanted, looks):
-            self._paint_run(y, start, end, parts.append)
-        return "".join(parts)
+        pieces = [
+            piece
+            for start, end in self._runs(changed, wanted, looks)
+            for piece in self._pieces(start, end, looks)
+        ]
+        return self._paint_pieces(y, pieces)
+
+    @staticmethod
+    def _pieces(start: int, end: int, looks: list[Look]) -> Iterable[tuple[int, int]]:
+        """Divide a run into pieces of one look."""
+        while start < end:
+            stop, look = start + 1, looks[start]
+            while stop < end and looks[stop] is look:
+                stop += 1
+            yield start, stop
+            start = stop
+
+    def _paint_pieces(self, y: int, pieces: list[tuple[int, int]]) -> str:
+        """Write pieces of a row: from left to right, or look by look where that is shorter.
+
+        A colour takes up to 11 bytes and a jump 5, so in a row of many panes it pays to write
+        all that has one colour before taking the next.
+        """
+        looks, before = self._wanted_looks[y], self._pen.copy()
+        by_look: dict[Look, list[tuple[int, int]]] = {}
+        for piece in pieces:
+            by_look.setdefault(looks[piece[0]], []).append(piece)
+        straight = "".join(self._paint_piece(y, *piece) for piece in pieces)
+        if len(by_look) == len(pieces):
+            return straight
+        after, self._pen = self._pen, before
+        present = by_look.pop(before.look, [])
+        ordered = chain(present, *by_look.values())
+        grouped = "".join(self._paint_piece(y, *piece) for piece in ordered)
+        if len(grouped.encode()) < len(straight.encode()):
+            return grouped
+        self._pen = after
+        return straight
 
     def _runs(
         self, changed: list[int], wanted: list[str], looks: list[Look]
@@ -470,46 +510,36 @@ class Grid:
             end = column + 1
         yield start, end
 
-    def _paint_run(self, y: int, start: int, end: int, append: Callable[[str], None]) -> None:
-        """Write neighbouring cells of a row."""
-        pen = self._pen
-        wanted, looks = self._wanted[y], self._wanted_looks[y]
-        while start < end:
-            look = looks[start]
-            stop = start + 1
-            while stop < end and looks[stop] is look:
-                stop += 1
-            text = "".join(wanted[start:stop])
-            append(pen.move(start, y))
-            append(pen.change(look))
-            if look == EMPTY and stop == self.width and stop - start > 3 and not text.strip(" "):
-                append("\x1b[K")  # Erases to the default background on every terminal.
-                return
-            if _certain(text):
-                append(text)
-                pen.x = stop if stop < self.width else None
-            else:
-                self._paint_uncertain(y, start, stop, append)
-            start = stop
+    def _paint_piece(self, y: int, start: int, stop: int) -> str:
+        """Write neighbouring cells of one look."""
+        pen, look = self._pen, self._wanted_looks[y][start]
+        text = "".join(self._wanted[y][start:stop])
+        way = pen.move(start, y) + pen.change(look)
+        if look == EMPTY and stop == self.width and stop - start > 3 and not text.strip(" "):
+            return way + "\x1b[K"  # Erases to the default background on every terminal.
+        if not _certain(text):
+            return way + self._paint_uncertain(y, start, stop)
+        pen.x = stop if stop < self.width else None
+        return way + text
 
-    def _paint_uncertain(
-        self, y: int, start: int, stop: int, append: Callable[[str], None]
-    ) -> None:
+    def _paint_uncertain(self, y: int, start: int, stop: int) -> str:
         """Write cells whose width the terminal may see differently.
 
         After such graphemes the column is unknown, and the next sure cell is moved to.
         """
         pen, wanted = self._pen, self._wanted[y]
+        parts: list[str] = []
         for column in range(start, stop):
             text = wanted[column]
             if not text:
                 continue
             if _certain(text):
-                append(pen.move(column, y))
+                parts.append(pen.move(column, y))
                 pen.x = column + 1 if column + 1 < self.width else None
             else:
                 pen.x = None
-            append(text)
+            parts.append(text)
+        return "".join(parts)
 
 
 def _is_wide(text: str) -> bool:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
 
 from gputop.model.metrics import Aggregate
 from gputop.state.history import Span
-from gputop.ui.themes import Palette
+from gputop.ui.themes import Palette, Ramp
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII = " .:-=+*%#"
@@ -33,6 +34,18 @@ def level_of(metric: str, ratio: float) -> int:
     return sum(ratio >= edge for edge in edges)
 
 
+class Shape(NamedTuple):
+    """A chart of one colour ramp as it is drawn: equal shapes look the same."""
+
+    metric: str
+    """Whose ramp and levels it is drawn in."""
+    rows: int
+    bodies: tuple[int, ...]
+    """Height of each column in eighths of a row, of sevenths in a chart of one row; 0 a gap."""
+    shades: tuple[int, ...]
+    """The peak behind it in a taller chart; in a chart of one row its colour level, -1 none."""
+
+
 def sparkline(
     columns: Sequence[Span | None],
     full: float,
@@ -44,16 +57,66 @@ def sparkline(
     faint: bool = False,
 ) -> list[Segment]:
     """One row, a cell a column. A gap is a blank; a zero is a line on the floor."""
+    shape = shape_of(columns, full, metric, aggregate, 1)
+    return paint(shape, palette, ascii_only, faint=faint)[0]
+
+
+def area(
+    columns: Sequence[Span | None],
+    full: float,
+    metric: str,
+    aggregate: Aggregate,
+    height: int,
+    palette: Palette,
+    ascii_only: bool = False,
+) -> list[list[Segment]]:
+    """`height` rows, top first. Where a metric is drawn by its mean, its peak shows behind it.
+
+    A row has one colour, brighter towards the top, so that height reads as colour too.
+    """
+    return paint(shape_of(columns, full, metric, aggregate, height), palette, ascii_only)
+
+
+def shape_of(
+    columns: Sequence[Span | None], full: float, metric: str, aggregate: Aggregate, rows: int
+) -> Shape:
+    """The chart of `columns` in `rows` rows, `full` being its whole height."""
+    if rows == 1:
+        cells = [_cell(span, full, metric, aggregate) for span in columns]
+        return Shape(metric, 1, tuple(cell[0] for cell in cells), tuple(cell[1] for cell in cells))
+    steps = rows * STEPS
+    bodies = tuple(_steps(span.by(aggregate), full, steps) if span else 0 for span in columns)
+    if aggregate != "mean":
+        return Shape(metric, rows, bodies, (0,) * len(bodies))
+    peaks = tuple(_steps(span.high, full, steps) if span else 0 for span in columns)
+    return Shape(metric, rows, bodies, peaks)
+
+
+def paint(
+    shape: Shape, palette: Palette, ascii_only: bool = False, *, faint: bool = False
+) -> list[list[Segment]]:
+    """The rows of a chart, top first; `faint` where it is old."""
+    ramp = palette.ramp(shape.metric)
+    if shape.rows == 1:
+        return [_paint_line(shape, ramp, palette, ascii_only, faint)]
+    shade = palette.style("shade")
+    rows = []
+    for row in range(shape.rows - 1, -1, -1):
+        colour = ramp[level_of(shape.metric, (row + 0.5) / shape.rows)]
+        body = shade if faint else palette.colour(colour)
+        rows.append(_row(shape.bodies, shape.shades, row * STEPS, body, shade, ascii_only))
+    return rows
+
+
+def _paint_line(
+    shape: Shape, ramp: Ramp, palette: Palette, ascii_only: bool, faint: bool
+) -> list[Segment]:
     marks = ASCII if ascii_only else BLOCKS
-    ramp = palette.ramp(metric)
-    cells = [_cell(span, full, metric, aggregate) for span in columns]
     segments = []
-    for level, run in groupby(cells, key=lambda cell: cell[1]):
-        text = "".join(marks[cell[0]] for cell in run)
-        if level < 0 or faint:
-            segments.append(Segment(text, palette.style("faint")))
-        else:
-            segments.append(Segment(text, palette.colour(ramp[level])))
+    for level, run in groupby(zip(shape.bodies, shape.shades, strict=True), key=itemgetter(1)):
+        plain = level < 0 or faint
+        style = palette.style("faint") if plain else palette.colour(ramp[level])
+        segments.append(Segment("".join(marks[height] for height, _ in run), style))
     return segments
 
 
@@ -68,39 +131,8 @@ def _cell(span: Span | None, full: float, metric: str, aggregate: Aggregate) -> 
     return step, level_of(metric, ratio)
 
 
-def area(
-    columns: Sequence[Span | None],
-    full: float,
-    metric: str,
-    aggregate: Aggregate,
-    height: int,
-    palette: Palette,
-    ascii_only: bool = False,
-    *,
-    faint: bool = False,
-) -> list[list[Segment]]:
-    """`height` rows, top first. Where a metric is drawn by its mean, its peak shows behind it.
-
-    A row has one colour, brighter towards the top, so that height reads as colour too.
-    """
-    steps = height * STEPS
-    bodies = [_steps(span.by(aggregate) if span else None, full, steps) for span in columns]
-    shades = [
-        _steps(span.high if span and aggregate == "mean" else None, full, steps) for span in columns
-    ]
-    ramp = palette.ramp(metric)
-    rows = []
-    for row in range(height - 1, -1, -1):
-        colour = ramp[level_of(metric, (row + 0.5) / height)]
-        body = palette.style("shade") if faint else palette.colour(colour)
-        rows.append(_row(bodies, shades, row * STEPS, body, palette.style("shade"), ascii_only))
-    return rows
-
-
-def _steps(value: float | None, full: float, steps: int) -> int:
-    """Height in eighths of a row; 0 for a gap, at least 1 for anything read."""
-    if value is None:
-        return 0
+def _steps(value: float, full: float, steps: int) -> int:
+    """Height in eighths of a row, at least 1 for anything read."""
     return min(max(round(value / full * steps), 1), steps)
 
 

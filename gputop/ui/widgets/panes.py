@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -15,7 +14,7 @@ from gputop.model.missing import explain
 from gputop.state.history import Span
 from gputop.state.throttle import Share
 from gputop.state.windows import Columns, Window
-from gputop.ui.charts.blocks import area, level_of, sparkline, time_axis
+from gputop.ui.charts.blocks import Shape, level_of, paint, shape_of, time_axis
 from gputop.ui.glyphs import Glyphs
 from gputop.ui.themes import Palette
 from gputop.ui.view import CHARTS, DeviceView, View
@@ -46,25 +45,54 @@ class Pen:
     now: float
     released: bool
     """True while the driver is let go of."""
-    columns: Callable[[DeviceView, Metric, Window], list[Span | None]]
-    """The columns of a device's chart, kept from one picture to the next."""
+    book: ChartBook
+
+
+class MetricPicture(NamedTuple):
+    """All that the rows of a metric are drawn from: equal ones look the same."""
+
+    chart: Shape
+    why: str
+    """In place of a chart that has nothing to show."""
+    value: str
+    value_style: Style
+    why_style: Style
+    details: tuple[str, ...]
+    """A line each, beside a tall chart."""
+    faint: bool
+    edge: Style
+    width: int
+    look: tuple[str, bool]
+    """Theme, and whether in ASCII."""
+
+
+Rows = list[list[Segment]]
 
 
 class ChartBook:
-    """The columns of every chart of a widget, kept from one picture to the next."""
+    """The charts of a widget, kept from one picture to the next."""
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, str], Columns] = {}
+        self._drawn: dict[tuple[str, str], tuple[MetricPicture, Rows]] = {}
 
     def columns(self, device: DeviceView, metric: Metric, window: Window) -> list[Span | None]:
         """The columns of a device's chart."""
         kept = self._columns.setdefault((device.info.uuid, metric.name), Columns())
         return kept.get(device.history, metric.name, window)
 
+    def rows(self, device: DeviceView, metric: Metric, picture: MetricPicture, pen: Pen) -> Rows:
+        """The rows of a metric: those of the last time where nothing on them has changed."""
+        key = (device.info.uuid, metric.name)
+        kept = self._drawn.get(key)
+        if kept is None or kept[0] != picture:
+            kept = self._drawn[key] = (picture, _draw_metric(metric, picture, pen))
+        return kept[1]
+
     def pen(self, app: GputopApp, view: View) -> Pen:
         """The pen to draw a view with."""
         released = view.driver.status == "released"
-        return Pen(app.palette, app.glyphs, app.units, app.ascii, view.now, released, self.columns)
+        return Pen(app.palette, app.glyphs, app.units, app.ascii, view.now, released, self)
 
 
 def chart_width(pane_width: int) -> int:
@@ -144,51 +172,59 @@ def state_text(device: DeviceView, pen: Pen) -> str:
 def _metric_rows(
     device: DeviceView, metric: Metric, pen: Pen, window: Window, width: int, chart_rows: int,
     edge: Style,
-) -> list[list[Segment]]:  # fmt: skip
+) -> Rows:  # fmt: skip
     palette = pen.palette
-    value = device.value(metric.name)
     full = device.full(metric)
-    columns = pen.columns(device, metric, window)
-    room = window.count
+    columns = pen.book.columns(device, metric, window)
     if full is None:
         full = max((span.high for span in columns if span), default=1.0) or 1.0
-    faint = not device.ok
-    if chart_rows == 1:
-        charts = [
-            sparkline(columns, full, metric.name, metric.aggregate, palette, pen.ascii, faint=faint)
-        ]
-    else:
-        charts = area(
-            columns, full, metric.name, metric.aggregate, chart_rows, palette, pen.ascii,
-            faint=faint,
-        )  # fmt: skip
-    details = _details(device, metric, pen) if chart_rows > 1 else []
-    if value.value is None and not any(columns):
-        charts[0] = _why_empty(device, metric, pen, room)
+    value = device.value(metric.name)
+    empty = value.value is None and not any(columns)
+    picture = MetricPicture(
+        chart=shape_of(columns, full, metric.name, metric.aggregate, chart_rows),
+        why=_why_empty(device, metric, pen) if empty else "",
+        why_style=palette.style("dim" if device.instances else "faint"),
+        value=value_text(device, metric, pen),
+        value_style=value_style(device, metric, palette),
+        details=tuple(_details(device, metric, pen)) if chart_rows > 1 else (),
+        faint=not device.ok,
+        edge=edge,
+        width=width,
+        look=(palette.name, pen.ascii),
+    )
+    return pen.book.rows(device, metric, picture, pen)
+
+
+def _draw_metric(metric: Metric, picture: MetricPicture, pen: Pen) -> Rows:
+    """The rows of a metric between the borders of its pane."""
+    palette, edge, width = pen.palette, picture.edge, picture.width
+    dim, plain = palette.style("dim"), palette.style("text")
+    room = len(picture.chart.bodies)
+    charts = paint(picture.chart, palette, pen.ascii, faint=picture.faint)
+    if picture.why:
+        charts[0] = Line(room).add(picture.why, picture.why_style).segments(picture.why_style)
     rows = []
     for number, chart in enumerate(charts):
         line = Line(width)
         line.add(pen.glyphs.bar + " ", edge)
         if number == 0:
-            line.add(f"{metric.short:<{LABEL_WIDTH}}", palette.style("dim"))
-            line.add(value_text(device, metric, pen), value_style(device, metric, palette))
-        elif number <= len(details):
-            line.add(" " + text.fit(details[number - 1], LABEL_WIDTH + VALUE_WIDTH - 2),
-                     palette.style("dim"))  # fmt: skip
-        line.until(width - room - 2, palette.style("text"))
+            line.add(f"{metric.short:<{LABEL_WIDTH}}", dim)
+            line.add(picture.value, picture.value_style)
+        elif number <= len(picture.details):
+            detail = picture.details[number - 1]
+            line.add(" " + text.fit(detail, LABEL_WIDTH + VALUE_WIDTH - 2), dim)
+        line.until(width - room - 2, plain)
         line.extend(chart, room)
         line.add(" " + pen.glyphs.bar, edge)
         rows.append(line.segments(edge))
     return rows
 
 
-def _why_empty(device: DeviceView, metric: Metric, pen: Pen, room: int) -> list[Segment]:
-    """In place of a chart that has nothing to show: the reason, or what the instances hold."""
-    words = explain(device.value(metric.name).reason or "")
+def _why_empty(device: DeviceView, metric: Metric, pen: Pen) -> str:
+    """The reason why there is nothing to draw, or what the instances hold."""
     if device.instances and metric.name == "memory_used_bytes":
-        words = instances_text(device, pen)
-    style = pen.palette.style("dim" if device.instances else "faint")
-    return Line(room).add(words, style).segments(style)
+        return instances_text(device, pen)
+    return explain(device.value(metric.name).reason or "")
 
 
 def instances_text(device: DeviceView, pen: Pen) -> str:

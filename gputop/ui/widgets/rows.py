@@ -63,7 +63,7 @@ def row(
     for metric in shown:
         _value(line, device, metric, pen, VALUE_WIDTHS[metric.name], ground)
         if metric in charted and window is not None and cells > 0:
-            columns = pen.columns(device, metric, window)
+            columns = pen.book.columns(device, metric, window)
             full = device.full(metric) or _highest(columns)
             chart = sparkline(columns, full, metric.name, metric.aggregate, palette, pen.ascii,
                               faint=not device.ok)  # fmt: skip
