@@ -7,7 +7,7 @@ double-width grapheme is a cell holding the empty string.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import chain, compress
+from itertools import compress
 from operator import ne, or_
 from typing import NamedTuple
 
@@ -233,12 +233,6 @@ class Pen:
         self.x: int | None = None
         self.y: int | None = None
         self.look = _UNKNOWN
-
-    def copy(self) -> "Pen":
-        """Another one with the same cursor and look."""
-        other = Pen()
-        other.x, other.y, other.look = self.x, self.y, self.look
-        return other
 
     def change(self, look: Look) -> str:
         """The sequence that makes the terminal draw with a look."""
@@ -482,21 +476,19 @@ class Grid:
         A colour takes up to 11 bytes and a jump 5, so in a row of many panes it pays to write
         all that has one colour before taking the next.
         """
-        looks, before = self._wanted_looks[y], self._pen.copy()
-        by_look: dict[Look, list[tuple[int, int]]] = {}
+        looks = self._wanted_looks[y]
+        by_look: dict[Look, list[tuple[int, int]]] = {self._pen.look: []}
+        colours = joints = 0
+        before, column = self._pen.look, -1
         for piece in pieces:
-            by_look.setdefault(looks[piece[0]], []).append(piece)
-        straight = "".join(self._paint_piece(y, *piece) for piece in pieces)
-        if len(by_look) == len(pieces):
-            return straight
-        after, self._pen = self._pen, before
-        present = by_look.pop(before.look, [])
-        ordered = chain(present, *by_look.values())
-        grouped = "".join(self._paint_piece(y, *piece) for piece in ordered)
-        if len(grouped.encode()) < len(straight.encode()):
-            return grouped
-        self._pen = after
-        return straight
+            look = looks[piece[0]]
+            colours += look is not before
+            joints += piece[0] == column
+            before, column = look, piece[1]
+            by_look.setdefault(look, []).append(piece)
+        if 2 * (colours - len(by_look) + 1) > joints:
+            pieces = [piece for same in by_look.values() for piece in same]
+        return "".join(self._paint_piece(y, *piece) for piece in pieces)
 
     def _runs(
         self, changed: list[int], wanted: list[str], looks: list[Look]

@@ -104,7 +104,7 @@ def paint(
     for row in range(shape.rows - 1, -1, -1):
         colour = ramp[level_of(shape.metric, (row + 0.5) / shape.rows)]
         body = shade if faint else palette.colour(colour)
-        rows.append(_row(shape.bodies, shape.shades, row * STEPS, body, shade, ascii_only))
+        rows.append(_row(shape, row * STEPS, body, shade, ascii_only))
     return rows
 
 
@@ -136,22 +136,36 @@ def _steps(value: float, full: float, steps: int) -> int:
     return min(max(round(value / full * steps), 1), steps)
 
 
-def _row(
-    bodies: Sequence[int],
-    shades: Sequence[int],
+def _row(shape: Shape, floor: int, body: Style, shade: Style, ascii_only: bool) -> list[Segment]:
+    """One row of a chart: what is past is kept, the newest column is put behind it."""
+    bodies, shades = shape.bodies, shape.shades
+    segments = list(_past(bodies[:-1], shades[:-1], floor, body, shade, ascii_only))
+    if bodies:
+        mark, is_body = _mark(bodies[-1] - floor, shades[-1] - floor, ascii_only)
+        style = body if is_body else shade
+        if segments and segments[-1].style is style:
+            mark = segments.pop().text + mark
+        segments.append(Segment(mark, style))
+    return segments
+
+
+@lru_cache(maxsize=2048)
+def _past(
+    bodies: tuple[int, ...],
+    shades: tuple[int, ...],
     floor: int,
     body: Style,
     shade: Style,
     ascii_only: bool,
-) -> list[Segment]:
+) -> tuple[Segment, ...]:
     cells = [
         _mark(solid - floor, ghost - floor, ascii_only)
         for solid, ghost in zip(bodies, shades, strict=True)
     ]
-    return [
+    return tuple(
         Segment("".join(mark for mark, _ in run), body if is_body else shade)
         for is_body, run in groupby(cells, key=_is_body)
-    ]
+    )
 
 
 _is_body = itemgetter(1)

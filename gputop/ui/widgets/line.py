@@ -41,8 +41,12 @@ class Line:
         return self
 
     def gap(self, cells: int, style: Style, mark: str = " ") -> Line:
-        """`cells` times a mark, or what fits."""
-        return self.add(mark * max(min(cells, self.room), 0), style)
+        """`cells` times a mark of one cell, or what fits."""
+        cells = min(cells, self.room)
+        if cells > 0:
+            self._segments.append(Segment(mark * cells, style))
+            self.room -= cells
+        return self
 
     def until(self, column: int, style: Style, mark: str = " ") -> Line:
         """Fill up to a column."""

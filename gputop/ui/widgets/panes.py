@@ -14,7 +14,7 @@ from gputop.model.missing import explain
 from gputop.state.history import Span
 from gputop.state.throttle import Share
 from gputop.state.windows import Columns, Window
-from gputop.ui.charts.blocks import Shape, level_of, paint, shape_of, time_axis
+from gputop.ui.charts.blocks import level_of, paint, shape_of, time_axis
 from gputop.ui.glyphs import Glyphs
 from gputop.ui.themes import Palette
 from gputop.ui.view import CHARTS, DeviceView, View
@@ -48,22 +48,19 @@ class Pen:
     book: ChartBook
 
 
-class MetricPicture(NamedTuple):
-    """All that the rows of a metric are drawn from: equal ones look the same."""
+class RowPicture(NamedTuple):
+    """All that a row of a pane is drawn from: equal ones look the same."""
 
-    chart: Shape
-    why: str
-    """In place of a chart that has nothing to show."""
-    value: str
-    value_style: Style
-    why_style: Style
-    details: tuple[str, ...]
-    """A line each, beside a tall chart."""
-    faint: bool
+    label: str
+    words: str
+    """The value, or a detail below it."""
+    words_style: Style
+    chart: list[Segment]
+    room: int
+    """Cells of the chart."""
     edge: Style
     width: int
-    look: tuple[str, bool]
-    """Theme, and whether in ASCII."""
+    plain: Style
 
 
 Rows = list[list[Segment]]
@@ -74,19 +71,18 @@ class ChartBook:
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, str], Columns] = {}
-        self._drawn: dict[tuple[str, str], tuple[MetricPicture, Rows]] = {}
+        self._drawn: dict[tuple[str, str, int], tuple[RowPicture, list[Segment]]] = {}
 
     def columns(self, device: DeviceView, metric: Metric, window: Window) -> list[Span | None]:
         """The columns of a device's chart."""
         kept = self._columns.setdefault((device.info.uuid, metric.name), Columns())
         return kept.get(device.history, metric.name, window)
 
-    def rows(self, device: DeviceView, metric: Metric, picture: MetricPicture, pen: Pen) -> Rows:
-        """The rows of a metric: those of the last time where nothing on them has changed."""
-        key = (device.info.uuid, metric.name)
+    def row(self, key: tuple[str, str, int], picture: RowPicture, pen: Pen) -> list[Segment]:
+        """The row of a device's metric: that of the last time where nothing on it has changed."""
         kept = self._drawn.get(key)
         if kept is None or kept[0] != picture:
-            kept = self._drawn[key] = (picture, _draw_metric(metric, picture, pen))
+            kept = self._drawn[key] = (picture, _draw_row(picture, pen))
         return kept[1]
 
     def pen(self, app: GputopApp, view: View) -> Pen:
@@ -179,45 +175,34 @@ def _metric_rows(
     if full is None:
         full = max((span.high for span in columns if span), default=1.0) or 1.0
     value = device.value(metric.name)
-    empty = value.value is None and not any(columns)
-    picture = MetricPicture(
-        chart=shape_of(columns, full, metric.name, metric.aggregate, chart_rows),
-        why=_why_empty(device, metric, pen) if empty else "",
-        why_style=palette.style("dim" if device.instances else "faint"),
-        value=value_text(device, metric, pen),
-        value_style=value_style(device, metric, palette),
-        details=tuple(_details(device, metric, pen)) if chart_rows > 1 else (),
-        faint=not device.ok,
-        edge=edge,
-        width=width,
-        look=(palette.name, pen.ascii),
-    )
-    return pen.book.rows(device, metric, picture, pen)
-
-
-def _draw_metric(metric: Metric, picture: MetricPicture, pen: Pen) -> Rows:
-    """The rows of a metric between the borders of its pane."""
-    palette, edge, width = pen.palette, picture.edge, picture.width
+    shape = shape_of(columns, full, metric.name, metric.aggregate, chart_rows)
+    charts = paint(shape, palette, pen.ascii, faint=not device.ok)
+    if value.value is None and not any(columns):
+        style = palette.style("dim" if device.instances else "faint")
+        charts[0] = Line(window.count).add(_why_empty(device, metric, pen), style).segments(style)
     dim, plain = palette.style("dim"), palette.style("text")
-    room = len(picture.chart.bodies)
-    charts = paint(picture.chart, palette, pen.ascii, faint=picture.faint)
-    if picture.why:
-        charts[0] = Line(room).add(picture.why, picture.why_style).segments(picture.why_style)
+    left = [(f"{metric.short:<{LABEL_WIDTH}}", value_text(device, metric, pen),
+             value_style(device, metric, palette))]  # fmt: skip
+    if chart_rows > 1:
+        left += [("", " " + text.fit(detail, LABEL_WIDTH + VALUE_WIDTH - 2), dim)
+                 for detail in _details(device, metric, pen)]  # fmt: skip
     rows = []
     for number, chart in enumerate(charts):
-        line = Line(width)
-        line.add(pen.glyphs.bar + " ", edge)
-        if number == 0:
-            line.add(f"{metric.short:<{LABEL_WIDTH}}", dim)
-            line.add(picture.value, picture.value_style)
-        elif number <= len(picture.details):
-            detail = picture.details[number - 1]
-            line.add(" " + text.fit(detail, LABEL_WIDTH + VALUE_WIDTH - 2), dim)
-        line.until(width - room - 2, plain)
-        line.extend(chart, room)
-        line.add(" " + pen.glyphs.bar, edge)
-        rows.append(line.segments(edge))
+        label, words, style = left[number] if number < len(left) else ("", "", dim)
+        picture = RowPicture(label, words, style, chart, window.count, edge, width, plain)
+        rows.append(pen.book.row((device.info.uuid, metric.name, number), picture, pen))
     return rows
+
+
+def _draw_row(picture: RowPicture, pen: Pen) -> list[Segment]:
+    """A row of a pane with its borders."""
+    edge, plain = picture.edge, picture.plain
+    line = Line(picture.width)
+    line.add(pen.glyphs.bar + " ", edge)
+    line.add(picture.label, pen.palette.style("dim")).add(picture.words, picture.words_style)
+    line.until(picture.width - picture.room - 2, plain)
+    line.extend(picture.chart, picture.room)
+    return line.add(" " + pen.glyphs.bar, edge).segments(edge)
 
 
 def _why_empty(device: DeviceView, metric: Metric, pen: Pen) -> str:
