@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 
@@ -34,10 +35,23 @@ def run(args: argparse.Namespace) -> int:
     args.with_args = not chosen.hide_args
     source = LocalSource(stream_arguments(args), chosen.interval)
     source.spawn()  # before Textual is imported: the two start side by side
+    gc.disable()  # until the first picture: nothing that the imports make is garbage
+    _import_asyncio()
 
     from gputop.ui.run import run_app
 
     return run_app(source, chosen)
+
+
+def _import_asyncio() -> None:
+    """Load asyncio without TLS, which costs 4.7 MB and is of no use to a screen."""
+    if "ssl" in sys.modules:
+        return
+    sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without what is missing
+    try:
+        import asyncio  # noqa: F401
+    finally:
+        del sys.modules["ssl"]
 
 
 def _need_terminal() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import locale
 import os
 import sys
@@ -17,7 +18,6 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from gputop import text
-from gputop.actions.signals import foreign_pids
 from gputop.errors import EXIT_FAILED, GputopError
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.rules import Thresholds
@@ -34,17 +34,14 @@ from gputop.ui.display import DiffDisplay, leave_at_once
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, bindings
 from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
 from gputop.ui.screens.base import ViewScreen
-from gputop.ui.screens.device import DeviceScreen
-from gputop.ui.screens.help import HelpScreen
 from gputop.ui.screens.overview import OverviewScreen
-from gputop.ui.screens.process import ProcessScreen
-from gputop.ui.screens.signal_dialog import SignalDialog
-from gputop.ui.screens.warnings import WarningsScreen
 from gputop.ui.themes import PALETTES, Palette, textual_theme, theme_for
 from gputop.ui.view import View, take
 from gputop.ui.widgets.device_grid import DeviceGrid
 
 INTERVALS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+LATEST_LOAD_S = 3.0
+"""By then the rest of the program is loaded, even if no first picture came."""
 WINDOWS = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 86400.0)
 
 
@@ -88,6 +85,8 @@ class GputopApp(DiffDisplay[int], App[int]):
         self._last_frame_at: float | None = None
         self._age_check: asyncio.TimerHandle | None = None
         self._released = False
+        self._complete = False
+        """Whether what the first picture did not need was loaded."""
         self._said = ""
         """What the collector had to say of itself, such as that a device is not there."""
         for palette in PALETTES.values():
@@ -106,6 +105,24 @@ class GputopApp(DiffDisplay[int], App[int]):
         """Show the overview and begin to take records."""
         self._loop = asyncio.get_running_loop()
         self.source.start(self._take_record, self._take_status)
+        self._loop.call_later(LATEST_LOAD_S, self._load_the_rest)
+
+    def _load_the_rest(self) -> None:
+        """Load what the first picture did not need and the next key may; once."""
+        if self._complete:
+            return
+        self._complete = True
+        from gputop.ui.screens import (  # noqa: F401
+            device,
+            help,  # noqa: A004
+            process,
+            signal_dialog,
+            warnings,
+        )
+
+        gc.enable()
+        gc.collect()
+        gc.freeze()  # what the imports made stays: no need to look at it again and again
 
     def _take_record(self, record: AnyRecord) -> None:
         """Called in the source's thread."""
@@ -142,6 +159,8 @@ class GputopApp(DiffDisplay[int], App[int]):
             self._watch_age()
             if not self.paused:
                 self._show()
+            if not self._complete and self.view.ready:
+                self.call_after_refresh(self._load_the_rest)
 
     def _write_sequence(self, sequence: str) -> None:
         """A control sequence that draws nothing, such as the bell."""
@@ -217,6 +236,8 @@ class GputopApp(DiffDisplay[int], App[int]):
             return "The processes are simulated; there is nothing to signal."
         if not self.source.can_signal:
             return "These processes run elsewhere; signals go to this machine's only."
+        from gputop.actions.signals import foreign_pids
+
         hello = self.store.hello
         return foreign_pids(hello.host, hello.driver) if hello else None
 
@@ -314,6 +335,8 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def open_device(self, uuid: str) -> None:
         """Open the screen of a device; of a MIG instance its device's."""
+        from gputop.ui.screens.device import DeviceScreen
+
         state = self.store.device(uuid)
         if state is not None:
             self.push_screen(DeviceScreen(state.info.parent or uuid))
@@ -333,18 +356,26 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def action_help(self) -> None:
         """Show every key."""
+        from gputop.ui.screens.help import HelpScreen
+
         self.push_screen(HelpScreen())
 
     def action_warnings(self) -> None:
         """List the warnings."""
+        from gputop.ui.screens.warnings import WarningsScreen
+
         self.push_screen(WarningsScreen())
 
     def on_process_table_opened(self, message: ProcessTable.Opened) -> None:
         """Open a process."""
+        from gputop.ui.screens.process import ProcessScreen
+
         self.push_screen(ProcessScreen(message.key))
 
     def on_process_table_signal_requested(self, message: ProcessTable.SignalRequested) -> None:
         """Ask which signal to send."""
+        from gputop.ui.screens.signal_dialog import SignalDialog
+
         collector = getattr(self.source, "pid", None)
         self.push_screen(SignalDialog(message.targets, [collector] if collector else []))
 

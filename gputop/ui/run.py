@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from gputop.settings import Settings
 from gputop.sources.base import Source
 from gputop.ui.app import GputopApp
@@ -20,7 +18,6 @@ def run_app(source: Source, settings: Settings) -> int:
     chosen_columns(settings.columns)  # a column that is none is said before the screen is taken
     sort_column(settings.sort)
     app = GputopApp(source, settings)
-    gc.freeze()  # what the imports made stays: no need to look at it again and again
     leave_on_signals(app, first=[source.stop, app.announcer.stop])
     app.run(mouse=not settings.no_mouse)
     source.stop()

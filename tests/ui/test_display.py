@@ -727,8 +727,9 @@ def test_when_a_stall_ends_the_present_is_drawn_not_the_backlog(tmp_path: Path) 
         terminal.wait_for("keys 5$")
         terminal.wait_quiet()
         assert terminal.bytes_written - before < 60_000, "one frame in flight, and the present"
-        assert int(terminal.wait_for(r"step (\d+)")[1]) > 30
-        assert leave(terminal, report)["merged"] > 30
+        steps = int(terminal.wait_for(r"step (\d+)")[1])
+        assert steps > 5, "it went on while nobody read"
+        assert leave(terminal, report)["merged"] > steps / 2
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["diff", "plain"])
