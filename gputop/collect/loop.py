@@ -52,6 +52,8 @@ class Options(NamedTuple):
     devices: tuple[str, ...] = ()
     with_args: bool = False
     control: bool = False
+    released: bool = False
+    """Leave the driver alone until it is told to take it back."""
     every_tier: bool = False
     """Read every tier at every tick, for a reader who wants all rates from two ticks."""
 
@@ -166,10 +168,15 @@ class Collector:
 
     def run(self) -> Ending:
         """Send a hello and the host's load, open the driver, and go on until told to leave."""
-        self._say_hello()
+        if self._options.released:
+            self._machine.devices.release()
+            self._take()  # its hello says so from the first line on
+        else:
+            self._say_hello()
         self._tick(ask=False)
         self._watch()
-        self._machine.devices.open()
+        if not self._options.released:
+            self._machine.devices.open()
         gc.freeze()
         why = self._rest(Why.NEWS)
         while self._ending is None:

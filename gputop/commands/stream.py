@@ -48,6 +48,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "stdin",
     )  # fmt: skip
     parser.add_argument("--control", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--released", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--every-tier", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--counted", type=int, default=0, help=argparse.SUPPRESS)
 
@@ -81,6 +82,7 @@ class _Stream:
             devices=args.devices,
             with_args=args.with_args,
             control=args.control,
+            released=args.released,
             every_tier=args.every_tier,
         )
         listener = self._events.take if self._events else None

@@ -86,7 +86,7 @@ class LocalSource:
             CollectorFailed: it cannot be started.
         """
         if self._process is None:
-            self._process = self._spawned = self._new_process()
+            self._process = self._spawned = self._new_process(released=False)
 
     def start(self, on_record: OnRecord, on_status: OnStatus) -> None:
         """Deliver every record and every change of the status, from a thread of its own."""
@@ -123,14 +123,15 @@ class LocalSource:
 
     def _live_once(self) -> str:
         """Start a collector, follow it to its end, and see it dead. Returns what happened."""
+        born_released = self._released and self._spawned is None
         try:
-            process, self._spawned = self._spawned or self._new_process(), None
+            process, self._spawned = self._spawned or self._new_process(born_released), None
         except CollectorFailed as problem:
             return str(problem).rstrip(".")
         with self._telling:
             self._process = process
-            if self._released:
-                process.tell(encode_command(Release()))
+            if self._released != born_released:  # told while it was being started
+                process.tell(encode_command(Release() if self._released else Retake()))
         if self._stopping:  # `stop` may have looked before there was a process to kill
             process.kill()
             return ""
@@ -139,8 +140,11 @@ class LocalSource:
             self._see_dead(process, self._deadlines.leave_s if not why else 0.0)
         return why or _how_it_ended(process)
 
-    def _new_process(self) -> CollectorProcess:
+    def _new_process(self, released: bool) -> CollectorProcess:
+        """`released`: it is to leave the driver alone, so that not even its start opens it."""
         arguments = [*self._arguments, "--interval", repr(self._interval), "--control"]
+        if released:
+            arguments.append("--released")
         # What went wrong stands until it works: a notice that comes and goes cannot be read.
         self._report("starting", self._status.message)
         return CollectorProcess(self._command(arguments), control=True)

@@ -392,8 +392,8 @@ class GputopApp(DiffDisplay[int], App[int]):
         from gputop.export.formats import Options  # not needed for the first screen
         from gputop.ui.snapshots import save
 
-        hello, frame = self.view.hello, self.view.frame
-        if hello is None or frame is None:
+        shown = self.view.shown
+        if shown is None:
             self.notify("There is no reading yet.", severity="warning")
             return
         form = form_name or self.settings.snapshot_format
@@ -405,7 +405,7 @@ class GputopApp(DiffDisplay[int], App[int]):
 
         def work() -> None:
             try:
-                paths = save(hello, frame, form, folder, options, picture)
+                paths = save(*shown, form, folder, options, picture)
             except GputopError as error:
                 self.call_from_thread(self.notify, str(error), severity="error", timeout=10)
             else:

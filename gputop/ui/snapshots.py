@@ -18,7 +18,7 @@ def save(
     """Write a snapshot into `folder` under the first free name.
 
     Args:
-        hello: The newest hello.
+        hello: The hello on screen.
         frame: The frame on screen.
         form_name: A name of `FORMATS`.
         folder: Where to.

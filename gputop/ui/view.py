@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.alerts import Alert, severity_rank
 from gputop.insight.efficiency import Efficiency, efficiency
@@ -132,8 +134,25 @@ class View:
     @property
     def verdicts(self) -> Verdicts:
         """The verdicts there are, by UUID, those on MIG instances among them."""
-        every = (d for device in self.devices for d in (device, *device.instances))
-        return {d.info.uuid: d.verdict for d in every if d.verdict is not None}
+        return {d.info.uuid: d.verdict for d in self._every if d.verdict is not None}
+
+    @property
+    def shown(self) -> tuple[Hello, Frame] | None:
+        """The hello and the frame with every device that is shown, so that a file leaves out none:
+        while the driver is away, or no longer lists a device, the records do not name it. None
+        before the first frame.
+        """
+        if self.hello is None or self.frame is None:
+            return None
+        return (
+            structs.replace(self.hello, devices=[part.info for part in self._every]),
+            structs.replace(self.frame, devices=[part.reading for part in self._every]),
+        )
+
+    @property
+    def _every(self) -> list[DeviceView]:
+        """The devices, and behind each the MIG instances on it."""
+        return [part for device in self.devices for part in (device, *device.instances)]
 
     @property
     def ready(self) -> bool:

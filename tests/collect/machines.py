@@ -90,6 +90,8 @@ class FakeDevices:
         with self._lock:
             events, self.events = self.events, []
         opened = self._opened_at
+        if self.status == "released":
+            return Answers(DriverInfo("released"), events=events)
         if opened is None or self.opens_in_wait or time.monotonic() < opened + self.opens_after_s:
             return Answers(DriverInfo("starting"), events=events)
         driver = DriverInfo(self.status, driver_version="550.1")  # type: ignore[arg-type]
@@ -120,6 +122,7 @@ class FakeDevices:
     def retake(self) -> None:
         self.calls.append("retake")
         self.status = "ok"
+        self._opened_at = self._opened_at or time.monotonic()
 
     def close(self) -> None:
         self.calls.append("close")

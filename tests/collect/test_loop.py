@@ -262,6 +262,17 @@ def test_release_and_retake_are_told_at_once() -> None:
         assert [c for c in s.devices.calls if c != "wait"] == ["open", "release", "retake"]
 
 
+def test_a_collector_that_begins_released_does_not_open_the_driver() -> None:
+    with session(interval_s=60.0, released=True) as s:
+        assert s.next(Hello).driver.status == "released"
+        assert s.next(Frame).devices == []
+        assert s.devices.calls == ["release"]
+        s.collector.tell(Retake())
+        assert s.next(Hello).driver.status == "ok"
+        assert len(s.next(Frame, lambda f: bool(f.devices)).devices) == 2
+        assert "open" not in s.devices.calls
+
+
 def test_every_tier_may_be_asked_for_at_every_tick() -> None:
     with session(every_tier=True) as s:
         s.next(Frame, lambda f: f.seq == 4)

@@ -24,6 +24,7 @@ from tests.terminal import Terminal
 
 PATIENCE_S = float(os.environ.get("GPUTOP_TEST_PATIENCE", "60"))
 """A net for what never comes, on a machine that is very busy; nothing is measured by it."""
+CLOCK = r"\d\d:\d\d:\d\d"
 CHECKOUT = Path(gputop.__file__).resolve().parent.parent
 _OF_THE_USER = ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "XDG_RUNTIME_DIR")
 
@@ -120,6 +121,11 @@ class Gputop(Terminal):
         for _ in range(changes):
             before = self.utilisation(index)
             self.wait_for(lambda _, before=before: self.utilisation(index) not in ("", before))
+
+    def wait_frames(self) -> None:
+        """Wait until frames have come: the header's clock is that of the newest one."""
+        before = self.find(CLOCK)
+        self.wait_for(lambda t: (now := t.find(CLOCK)) and (not before or now[0] != before[0]))
 
     # -- keys ------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -546,10 +547,7 @@ def test_releasing_closes_nvml_and_taking_back_opens_it(driver: Driver, gputop: 
     used = scenario.calls_path
     assert used is not None
     size = used.stat().st_size
-    host = terminal.find(r"\d\d:\d\d:\d\d")
-    terminal.wait_for(
-        lambda t: t.find(r"\d\d:\d\d:\d\d") and t.find(r"\d\d:\d\d:\d\d")[0] != host[0]
-    )  # type: ignore[index]
+    terminal.wait_frames()
     assert used.stat().st_size == size, scenario.calls()[len(calls) :]
     opened = [name for name in _open_files(terminal.collectors[0]) if "nvidia" in name]
     assert opened == []
@@ -564,6 +562,31 @@ def test_releasing_closes_nvml_and_taking_back_opens_it(driver: Driver, gputop: 
 
 def _open_files(pid: int) -> list[str]:
     return [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.exists()]
+
+
+def test_a_collector_started_while_released_leaves_the_driver_alone(
+    driver: Driver, gputop: Start
+) -> None:
+    """One call of nvmlInit is enough to spoil a reset, or to wake a laptop's GPU."""
+    scenario = driver(moving(2), log_calls=True)
+    terminal = gputop(scenario, size=SIZE, scale=SHORT)
+    terminal.wait_alive(0, 1)
+    terminal.press("x", shows=r"▲ The driver is released\. Press x to take it back")
+    calls = len(scenario.calls())
+    for _ in range(2):
+        (pid,) = terminal.collectors
+        os.kill(pid, signal.SIGKILL)
+        terminal.wait_for(lambda t, pid=pid: t.collectors and pid not in t.collectors)
+        terminal.wait_for(r"▲ The driver is released\. Press x to take it back")
+        terminal.wait_frames()
+        devices = terminal.saved_snapshot()["devices"]
+        assert [d["status"] for d in devices] == ["pending", "pending"], "as on screen"
+        assert [d["gpu_utilization"] for d in devices] == [None, None]
+    assert scenario.calls()[calls:] == []
+    terminal.press("x", hides="The driver is released")
+    terminal.wait_alive(0)
+    assert scenario.calls()[calls].symbol.startswith("nvmlInit")
+    terminal.check_leaves()
 
 
 def test_releasing_while_a_call_hangs_says_so(driver: Driver, gputop: Start) -> None:

@@ -88,6 +88,8 @@ class Keeper:
                 self._doing = ("open", boottime())
                 self._thread = threading.Thread(target=self._run, name="nvml", daemon=True)
                 self._thread.start()
+            elif self._thread is None and not self._leaving:
+                self._say(RELEASED, None)  # before it was ever opened
             self._changed.notify_all()
         self._library.nudge()
 
