@@ -10,6 +10,14 @@ _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Where a system has no CLOCK_BOOTTIME (macOS, for the demo) its monotonic clock stands in."""
 
 
+LONGEST_SPAN_S = 150.0
+"""Two readings of a counter further apart than two of the longest intervals have a suspend between
+them, or belong to different stories: their difference over that time is no rate of either.
+"""
+WALL_STEP_S = 1.0
+"""The wall clock was set when it moved so far against CLOCK_BOOTTIME; slewing is far slower."""
+
+
 class Clock(Protocol):
     """Two clocks, in seconds."""
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gputop import procfs
 from gputop.collect.backend import Tick
+from gputop.collect.clock import LONGEST_SPAN_S
 from gputop.model.frame import ContainerLimits
 
 INITIAL_PID_NAMESPACE = 0xEFFFFFFC
@@ -189,7 +190,7 @@ class ControlGroups:
         counters = self._count_cpu(folder)
         self._last = tick.boottime_s, counters
         elapsed = tick.boottime_s - last[0] if last else 0.0
-        if last is None or elapsed <= 0:
+        if last is None or not 0 < elapsed <= LONGEST_SPAN_S:
             return
         if counters.used_s is not None and last[1].used_s is not None:
             limits.cpu_used_cores = max(0.0, counters.used_s - last[1].used_s) / elapsed

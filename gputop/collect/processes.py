@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from gputop import procfs
 from gputop.collect.backend import Tick
+from gputop.collect.clock import LONGEST_SPAN_S, WALL_STEP_S
 from gputop.collect.lookups import Lookups
 from gputop.model import missing
 from gputop.model.frame import DeviceUse, Process
@@ -90,14 +91,16 @@ class ProcessTable:
         identity = process.pid, stat.start_ticks
         ticks = stat.user_ticks + stat.system_ticks
         last = before.get(identity)
-        started = last.started_utc_s if last else _started(stat.start_ticks, tick)
+        started = _started(stat.start_ticks, tick)
+        if last is not None and abs(last.started_utc_s - started) <= WALL_STEP_S:
+            started = last.started_utc_s  # the same moment, told to a hundredth differently
         process.started_utc_s = started
         self._known[identity] = _Known(ticks, tick.boottime_s, started)
-        if last is None or tick.boottime_s <= last.read_at:
+        elapsed = tick.boottime_s - last.read_at if last else 0.0
+        if last is None or not 0 < elapsed <= LONGEST_SPAN_S:
             process.missing["cpu_utilization"] = missing.NEEDS_TWO_READINGS
         else:
-            used_s = max(0, ticks - last.cpu_ticks) / _TICKS_PER_S
-            process.cpu_utilization = used_s / (tick.boottime_s - last.read_at)
+            process.cpu_utilization = max(0, ticks - last.cpu_ticks) / _TICKS_PER_S / elapsed
         self._fill_user(process)
 
     def _fill_user(self, process: Process) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import Clocks
 from tests.collect.nvml_probe import ROOT, builds, machine
 from tests.fake_driver import Call, Scenario, build, corrupt
 
@@ -252,3 +253,24 @@ def test_another_package_of_that_name(tmp_path: Path) -> None:
         [sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=60
     )
     assert done.stdout == "failed Another package named pynvml hides nvidia-ml-py.\n", done.stderr
+
+
+# -- a suspend -------------------------------------------------------------------------------------
+
+
+def test_a_suspend_is_no_time_in_which_the_driver_failed_to_answer(tmp_path: Path) -> None:
+    """A call that was under way when the machine fell asleep is not hours overdue when it wakes."""
+    clocks = Clocks(tmp_path / "clocks")
+    lines = {"init.hang": "forever"}
+    with machine(tmp_path, lines, scale=20, environment=clocks.env()) as (scenario, probe):
+        probe.watch(lambda _: inits(scenario))
+        clocks.suspend(3 * 3600)
+        assert probe.answers().answers.driver.status == "starting"
+        scenario.remove("init.hang")
+        probe.ready()
+        scenario.set("device.0.call.nvmlDeviceGetUtilizationRates.hang", "forever")
+        calls = len(scenario.calls())
+        probe.tick(wait_s=0.0)
+        probe.watch(lambda _: "Utilization" in str(scenario.calls()[calls:]))
+        clocks.suspend(3 * 3600)
+        assert probe.answers().statuses == ["ok"]

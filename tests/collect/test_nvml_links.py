@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import Clocks
 from tests.collect.nvml_probe import machine
 from tests.fake_driver import Lines
 
@@ -109,6 +110,22 @@ def test_rates_over_nvlink_from_counters(tmp_path: Path, lines: Lines) -> None:
         reading = probe.until(lambda told: told.reading().nvlink_rx_bytes_per_s).reading()
     assert reading.nvlink_rx_bytes_per_s == pytest.approx(4 << 30, rel=0.1)
     assert reading.nvlink_tx_bytes_per_s == pytest.approx(2 << 30, rel=0.1)
+
+
+def test_no_rate_over_a_suspend(tmp_path: Path) -> None:
+    """What went over the links in a second is nothing when it is spread over three hours."""
+    clocks = Clocks(tmp_path / "clocks")
+    lines: Lines = {**NO_GPM, "device.0.nvlink_rx_kib_per_s": 4 << 20}
+    with machine(tmp_path, lines, environment=clocks.env()) as (_, probe):
+        probe.ready()
+        probe.until(lambda told: told.reading().nvlink_rx_bytes_per_s is not None, slow=True)
+        at = probe.answers().reading().read_at.medium
+        clocks.suspend(3 * 3600)
+        told = probe.until(lambda told: told.reading().read_at.medium - at > 3600, slow=True)
+        assert told.reading().nvlink_rx_bytes_per_s is None
+        assert told.reading().missing[RX] == "needs_two_readings"
+        told = probe.until(lambda told: told.reading().nvlink_rx_bytes_per_s is not None, slow=True)
+    assert told.reading().nvlink_rx_bytes_per_s == pytest.approx(4 << 30, rel=0.1)
 
 
 def test_a_counter_that_goes_back(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gputop.model.frame import DeviceUse
+from tests.clocks import Clocks
 from tests.collect.nvml_probe import Probe, machine
 from tests.fake_driver import many_processes
 
@@ -138,6 +139,18 @@ def test_a_stale_row_among_new_ones(tmp_path: Path) -> None:
         uses = uses_of(probe, 2)
     assert uses[78][0].sm_utilization == 0.4
     assert uses[77][0].sm_utilization != 0.9
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_shares_go_on_after_the_wall_clock_was_set(tmp_path: Path, seconds: int) -> None:
+    """The driver stamps rows with the wall clock: set back, all new ones look old."""
+    clocks = Clocks(tmp_path / "clocks")
+    lines = {**BUSY, "device.0.process.0": "pid=77 type=C memory=1G sm=40"}
+    with machine(tmp_path, lines, environment=clocks.env()) as (scenario, probe):
+        assert uses_of(probe)[77][0].sm_utilization == 0.4
+        clocks.set_wall(seconds)
+        scenario.set("device.0.process.0", "pid=77 type=C memory=1G sm=70")
+        probe.until(lambda told: told.answers.uses[77][0].sm_utilization == 0.7, slow=True)
 
 
 def test_shares_above_the_whole(tmp_path: Path) -> None:

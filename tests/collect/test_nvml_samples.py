@@ -10,6 +10,7 @@ import pytest
 
 from gputop.collect.nvml.driver_time import offset_us
 from gputop.model.frame import SampleSpan
+from tests.clocks import Clocks
 from tests.collect.nvml_probe import Probe, Told, machine
 from tests.fake_driver import Lines, geforce
 
@@ -41,7 +42,9 @@ def test_the_first_reading_brings_the_seconds_before_the_start(tmp_path: Path) -
         spans = gather(probe, 1, "gpu_utilization")
     assert 12 <= len(spans) <= 20, "100 samples at 6 Hz are about 16 s"
     assert all(span.end_s - span.start_s <= 1 for span in spans)
-    assert all(3 <= span.count <= 8 for span in spans[1:])
+    assert all(3 <= span.count <= 8 for span in spans[1:-1]), (
+        "the newest second may be read in two parts"
+    )
     assert {span.mean for span in spans} == {0.5}
     assert [span.start_s for span in spans] == sorted(span.start_s for span in spans)
     assert now() - 1.5 < spans[-1].end_s <= now()
@@ -87,6 +90,25 @@ def test_either_clock_and_one_that_is_wrong(tmp_path: Path, clock: str, offset_s
     assert spans
     assert now() - 5 < spans[-1].end_s <= now()
     assert now() - 10 < spans[0].start_s
+
+
+@pytest.mark.parametrize(
+    ("move", "seconds"), [("set_wall", -3600), ("set_wall", 3600), ("suspend", 3600)]
+)
+def test_samples_go_on_after_a_clock_moved(tmp_path: Path, move: str, seconds: int) -> None:
+    """None is handed out twice, and none is moved by the hour that the clock was."""
+    clocks = Clocks(tmp_path / "clocks")
+    with machine(tmp_path, STEADY, environment=clocks.env()) as (_, probe):
+        opened(probe)
+        before = gather(probe, 3, "power_instant_w")
+        getattr(clocks, move)(seconds)
+        slept = seconds if move == "suspend" else 0
+        after = gather(probe, 6, "power_instant_w")
+    assert after
+    assert after[0].start_s > before[-1].end_s
+    assert now() + slept - 10 < after[0].start_s
+    assert after[-1].end_s <= now() + slept
+    assert {span.mean for span in after} == {400.0}
 
 
 def test_values_that_cannot_be_are_left_out(tmp_path: Path) -> None:

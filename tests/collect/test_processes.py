@@ -128,12 +128,28 @@ def test_a_pid_that_was_given_to_another_process_has_no_past(tmp_path: Path) -> 
     assert (process.start_ticks, process.name) == (1150, "a) b")
 
 
-def test_its_start_does_not_move_with_the_wall_clock(tmp_path: Path) -> None:
+def test_its_start_is_told_by_the_wall_clock_there_is(tmp_path: Path) -> None:
+    """As ps tells it: a clock that was set back an hour must not make its age 0 for that hour. The
+    last digits of the two clocks do not move it.
+    """
     table = ProcessTable(str(tmp_path))
     write_stat(tmp_path, 9, start=100, user_ticks=50)
-    (first,) = table.read(Tick(1, 10.0, 1000.0, 1.0), {9: []}, False, False)
-    (second,) = table.read(Tick(2, 11.0, 5000.0, 1.0), {9: []}, False, False)
-    assert first.started_utc_s == second.started_utc_s == 991.0
+    ticks = ((10.0, 1000.0), (11.0, 1001.04), (12.0, 5002.0), (13.0, 203.0))
+    rows = [table.read(Tick(1, b, utc, 1.0), {9: []}, False, False)[0] for b, utc in ticks]
+    assert [row.started_utc_s for row in rows] == [991.0, 991.0, 4991.0, 191.0]
+
+
+def test_no_cpu_share_over_a_suspend(tmp_path: Path) -> None:
+    """A busy process did nothing while the machine slept; of its share that says nothing."""
+    table = ProcessTable(str(tmp_path))
+    write_stat(tmp_path, 9, start=100, user_ticks=50)
+    read(table, 9, tick(10.0))
+    write_stat(tmp_path, 9, start=100, user_ticks=150)
+    process = read(table, 9, tick(10_811.0))
+    assert process.cpu_utilization is None
+    assert process.missing["cpu_utilization"] == missing.NEEDS_TWO_READINGS
+    write_stat(tmp_path, 9, start=100, user_ticks=250)
+    assert read(table, 9, tick(10_812.0)).cpu_utilization == pytest.approx(1.0)
 
 
 def test_a_user_without_a_name_is_a_number() -> None:

@@ -81,9 +81,8 @@ class NvmlDevices:
         """Everything answered so far. Buffered samples are handed out once, by the first call
         after a `request`: that is the one whose answers become a frame.
         """
-        now = boottime()
         with_spans, self._spans_due = self._spans_due, False
-        driver = self._keeper.driver(now)
+        driver = self._keeper.driver()
         away = _status_while_closed(driver, self.library.open)
         with self._changed:
             workers = sorted(self._workers, key=lambda worker: worker.panel.index)
@@ -91,7 +90,7 @@ class NvmlDevices:
         readings: list[DeviceReading] = []
         uses: dict[int, list[DeviceUse]] = {}
         for worker in workers:
-            report = worker.panel.report(now, away, with_spans)
+            report = worker.panel.report(away, with_spans)
             if report is None:
                 continue
             infos.extend(report.infos)
@@ -157,7 +156,7 @@ class NvmlDevices:
 
     def opened(self, device_count: int) -> None:
         """Give each device a worker, and ask for first readings at once."""
-        self.driver_version = self._keeper.driver(boottime()).driver_version
+        self.driver_version = self._keeper.driver().driver_version
         self._events.start()
         with self._changed:
             if not self._workers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from gputop.collect.clock import LONGEST_SPAN_S
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.fields import unless_unknown
 from gputop.collect.nvml.library import Library, Meter
@@ -30,8 +31,6 @@ NVLINK = frozenset({"nvlink_rx_bytes_per_s", "nvlink_tx_bytes_per_s"})
 
 SHORTEST_S = 0.1
 """Samples closer than this say nothing (nvml.h)."""
-LONGEST_S = 150.0
-"""Two samples further apart than two of the longest intervals belong to different stories."""
 
 
 class Gpm:
@@ -79,7 +78,7 @@ class Gpm:
             self._fail(code)
             return
         before, self._newest = self._newest, now
-        if before is None or now - before > LONGEST_S:
+        if before is None or now - before > LONGEST_SPAN_S:
             self._reason = missing.NEEDS_TWO_READINGS
             return
         self._compute()

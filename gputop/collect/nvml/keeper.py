@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from gputop.collect.nvml import abi, identity
 from gputop.collect.nvml.deadlines import Deadlines
@@ -45,6 +46,20 @@ class Owner(Protocol):
         """True when every device is lost, so that a fresh start harms none."""
 
 
+class Doing:
+    """A call that may take long: opening the driver, or shutting it down."""
+
+    def __init__(self, what: Literal["open", "shut"]) -> None:
+        self.what = what
+        self.since_s = boottime()
+        self._began_s = time.monotonic()
+
+    @property
+    def lasts_s(self) -> float:
+        """Seconds since it began, without those in which the machine was suspended."""
+        return time.monotonic() - self._began_s
+
+
 class Keeper:
     """Makes the library be what is wanted: open or released. Everything public may be called
     from any thread and returns at once.
@@ -60,7 +75,7 @@ class Keeper:
         self._leaving = False
         self._restart = -1
         self._thread: threading.Thread | None = None
-        self._doing: tuple[str, float] | None = None
+        self._doing: Doing | None = None
         self._driver = DriverInfo(since_s=boottime())
         self._stuck_since: float | None = None
         self._opened_at = self._fresh_start_at = 0.0
@@ -76,16 +91,14 @@ class Keeper:
     def opening(self) -> bool:
         """True while an attempt to open the driver is under way and not overdue."""
         doing = self._doing
-        return bool(
-            doing and doing[0] == "open" and boottime() - doing[1] <= self._deadlines.init_s
-        )
+        return bool(doing and doing.what == "open" and doing.lasts_s <= self._deadlines.init_s)
 
     def want(self, wanted: bool) -> None:
         """Have the driver open, or let go of it."""
         with self._changed:
             self._wanted = wanted
             if self._thread is None and wanted:
-                self._doing = ("open", boottime())
+                self._doing = Doing("open")
                 self._thread = threading.Thread(target=self._run, name="nvml", daemon=True)
                 self._thread.start()
             elif self._thread is None and not self._leaving:
@@ -104,19 +117,18 @@ class Keeper:
             self._restart = max(self._restart, generation)
             self._changed.notify_all()
 
-    def driver(self, now: float) -> DriverInfo:
-        """The driver's state at `now` (CLOCK_BOOTTIME)."""
+    def driver(self) -> DriverInfo:
+        """The driver's state now."""
         doing, driver = self._doing, self._driver
         if doing is None:
             return driver
-        what, since = doing
         limit, trouble = {
             "open": (self._deadlines.init_s, STUCK_INIT),
             "shut": (self._deadlines.release_s, STUCK_RELEASE),
-        }[what]
-        if now - since > limit:
-            return _info(trouble, since, driver)
-        if what == "shut" and not self._wanted:
+        }[doing.what]
+        if doing.lasts_s > limit:
+            return _info(trouble, doing.since_s, driver)
+        if doing.what == "shut" and not self._wanted:
             return _info(RELEASING, driver.since_s, driver)
         return driver
 
@@ -161,7 +173,7 @@ class Keeper:
         return self._restart >= self._library.generation
 
     def _open(self) -> bool:
-        self._doing = ("open", boottime())
+        self._doing = Doing("open")
         trouble: DriverTrouble | None = None
         code: int | None = None
         try:
@@ -194,7 +206,7 @@ class Keeper:
         """Wait until nobody is inside the library and shut it down; called off when it is wanted
         again meanwhile.
         """
-        self._doing = ("shut", boottime())
+        self._doing = Doing("shut")
         try:
             outdated = self._outdated
             if not self._library.close_when_unused(lambda: self._wanted and not outdated):

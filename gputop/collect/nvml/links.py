@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from gputop.collect.clock import LONGEST_SPAN_S
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.fields import ALL_LINKS, FieldRows, number_of, unless_unknown
 from gputop.collect.nvml.library import Library, Meter
@@ -77,11 +78,12 @@ class Links:
         tx = sum(int(pairs[i][0] or 0) for i in answered) * unit
         rx = sum(int(pairs[i][1] or 0) for i in answered) * unit
         before, self._before = self._before, (now, answered, tx, rx)
-        if before is None or before[1] != answered or not answered or now <= before[0]:
+        elapsed = now - before[0] if before else 0.0
+        alike = before is not None and before[1] == answered and answered
+        if before is None or not alike or not 0 < elapsed <= LONGEST_SPAN_S:
             result.refuse(TX, missing.NEEDS_TWO_READINGS)
             result.refuse(RX, missing.NEEDS_TWO_READINGS)
             return
-        elapsed = now - before[0]
         for metric, new, old in ((TX, tx, before[2]), (RX, rx, before[3])):
             self._put_rate(metric, (new - old) / elapsed, result)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ class Panel:
         self._since: float | None = None
         self._asked: Tick | None = None
         self._asked_at = 0.0
+        self._waiting_since = 0.0
+        """`time.monotonic()`: a suspend is no time in which the driver could have answered."""
         self._uses: dict[int, list[DeviceUse]] = {}
         self._spans: deque[SampleSpan] = deque(maxlen=MOST_SPANS)
 
@@ -75,6 +78,7 @@ class Panel:
             if self._asked is not None:
                 return False
             self._asked, self._asked_at = tick, boottime()
+            self._waiting_since = time.monotonic()
             return True
 
     def answered(self, tick: Tick) -> None:
@@ -187,21 +191,19 @@ class Panel:
 
     # -- what the loop sees ------------------------------------------------------------------
 
-    def report(
-        self, now: float, driver: tuple[DeviceStatus, str] | None, with_spans: bool
-    ) -> Report | None:
-        """What is known at `now` (CLOCK_BOOTTIME); None while there is nothing to list.
-        `driver` is the status and detail of every device while the driver itself is not open;
-        `with_spans` hands out the buffered samples, once.
+    def report(self, driver: tuple[DeviceStatus, str] | None, with_spans: bool) -> Report | None:
+        """What is known now; None while there is nothing to list. `driver` is the status and
+        detail of every device while the driver itself is not open; `with_spans` hands out the
+        buffered samples, once.
         """
         with self._lock:
             status, since, detail = self._status, self._since, self._detail
+            waited = time.monotonic() - self._waiting_since if self._asked is not None else 0.0
             if driver is not None:
                 (status, detail), since = driver, None
-            elif self._asked is not None and now - self._asked_at > self._patience():
+            elif waited > self._patience():
                 status, since, detail = "timed_out", self._asked_at, DOES_NOT_ANSWER
-            asked_for = now - self._asked_at if self._asked is not None else 0.0
-            if not self._known and status == "pending" and asked_for <= self._deadlines.listed_s:
+            if not self._known and status == "pending" and waited <= self._deadlines.listed_s:
                 return None
             boards = (self._board, *self._boards)
             infos = [board.info for board in boards]

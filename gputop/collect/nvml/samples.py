@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gputop.collect.nvml import abi
-from gputop.collect.nvml.driver_time import offset_us
+from gputop.collect.nvml.driver_time import WallClock, offset_us
 from gputop.collect.nvml.library import Library, Meter
 from gputop.collect.nvml.values import Convert, Trouble, judge, milli, per_cent
 from gputop.model.frame import SampleSpan
@@ -40,6 +40,7 @@ class SampleBuffer:
         self._convert = convert
         self._newest_us = 0
         self._heard_s: float | None = None
+        self._wall_clock = WallClock()
         self._supported = True
         self._make_room(FIRST_ROOM)
 
@@ -55,6 +56,9 @@ class SampleBuffer:
             return []
         if self._heard_s is None:
             self._heard_s = now
+        if self._wall_clock.was_set(now):
+            self._start_over(now)
+            return []
         stamped = self._new_samples()
         if not stamped:
             if now - self._heard_s > SILENCE_S:
@@ -69,8 +73,8 @@ class SampleBuffer:
         return self._sum_up(sorted(((stamp + offset) / 1e6, value) for stamp, value in stamped))
 
     def _start_over(self, now: float) -> None:
-        """A clock that jumped back would hide every new sample behind the cursor: put it where
-        the driver's newest sample is. What was made in the silence is not handed out.
+        """A clock that was set would hide every new sample behind the cursor, or show old ones
+        as new: put it where the driver's newest sample is. What was made since is not handed out.
         """
         self._newest_us = 0
         self._newest_us = max((stamp for stamp, _ in self._new_samples()), default=0)

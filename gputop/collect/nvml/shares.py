@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gputop.collect.nvml import abi
-from gputop.collect.nvml.driver_time import offset_us
+from gputop.collect.nvml.driver_time import WallClock, offset_us
 from gputop.collect.nvml.library import Library, Meter
 from gputop.collect.nvml.processes import SHARES, Shares
 from gputop.collect.nvml.values import Trouble, reason_of
@@ -16,6 +16,8 @@ from gputop.model import missing
 MEMBERS = tuple(zip(("sm", "memory", "encoder", "decoder"), SHARES, strict=True))
 FRESH_US = 2.5e6
 """A row stands for so long when the driver brings no newer one of a busy device."""
+SILENCE_S = 30.0
+"""A busy device that brings no newer row for so long may have a clock that was set."""
 FIRST_ROOM, MOST_ROOM = 64, 65536
 NOTHING_NEW = frozenset({abi.SUCCESS, abi.NOT_FOUND})
 
@@ -27,12 +29,19 @@ class ProcessShares:
         self._library = library
         self._meter = meter
         self._handle = handle
-        self._newest_us = 0
         self._asked = False
+        self._start_over()
+        self._wall_clock = WallClock()
+        self._heard_s: float | None = None
         self._ways = [self._ask_newer, self._ask_older]
         self._rows: dict[int, Any] = {}
         self._rows_at_s = 0.0
         self._make_room(FIRST_ROOM)
+
+    def _start_over(self) -> None:
+        """Of the rows that the driver has now it is not known how old they are."""
+        self._newest_us = 0
+        self._unsure = True
 
     def _make_room(self, rows: int) -> None:
         self._room = rows
@@ -43,6 +52,12 @@ class ProcessShares:
         """The processes' shares since the last call; `now` is CLOCK_BOOTTIME. `busy` says that
         the device worked, so that no row at all does not mean that nobody did. Raises Trouble.
         """
+        if self._heard_s is None or not busy:
+            self._heard_s = now
+        # Rows stamped by a clock that was set stand before or behind the cursor for ever.
+        if self._wall_clock.was_set(now) or now - self._heard_s > SILENCE_S:
+            self._start_over()
+            self._heard_s = now
         while self._ways:
             code, rows = self._ways[0]()
             Trouble.check(code)
@@ -86,9 +101,15 @@ class ProcessShares:
                     newest[row.pid] = row
         first, self._asked = not self._asked, True
         if newest:
-            self._newest_us = max(row.timestamp_us for row in newest.values())
-            if first and not self._recent(now):
+            self._heard_s = now
+            recent = newest
+            if self._unsure:
+                self._unsure = False
+                recent = {p: r for p, r in newest.items() if _recent(r.timestamp_us, now)}
+            self._newest_us = max(row.timestamp_us for row in (recent or newest).values())
+            if not recent:
                 return Shares({}, {}, missing.NEEDS_TWO_READINGS)
+            newest = recent
             self._rows, self._rows_at_s = self._without_stale(newest), now
             return shares_of(self._rows, idle=True)
         if not busy:
@@ -101,10 +122,11 @@ class ProcessShares:
         oldest = self._newest_us - FRESH_US
         return {pid: row for pid, row in newest.items() if row.timestamp_us >= oldest}
 
-    def _recent(self, now: float) -> bool:
-        """Whether the rows of the first call, which may be from long ago, are of just now."""
-        offset = offset_us(self._newest_us, now)
-        return offset is not None and now * 1e6 - (self._newest_us + offset) <= FRESH_US
+
+def _recent(stamp_us: int, now: float) -> bool:
+    """Whether a row, which may be from long ago, is of just now."""
+    offset = offset_us(stamp_us, now)
+    return offset is not None and now * 1e6 - (stamp_us + offset) <= FRESH_US
 
 
 def shares_of(newest: dict[int, Any], idle: bool) -> Shares:
