@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gputop import text
 from gputop.insight.cpu_use import SPAN_S
-from gputop.insight.look import Look, span_text
+from gputop.insight.look import ROUNDING, Look, span_text
 from gputop.insight.verdicts import Evidence
 
 QUOTA_HELD = 0.02
@@ -39,9 +39,16 @@ class Cause:
     advice: str
 
 
+def _at(number: float | None, edge: float) -> bool:
+    """Whether a number is known and at an edge or above. No edge here is wider for what stands:
+    that a device is starved says nothing of the host.
+    """
+    return number is not None and number >= edge - ROUNDING
+
+
 def _quota(look: Look) -> Found | None:
     held = look.scene.host_mean("cpu_throttled")
-    if not look.above(held, QUOTA_HELD):
+    if not _at(held, QUOTA_HELD):
         return None
     share = text.percent(held)
     return Found(
@@ -54,7 +61,7 @@ def _memory(look: Look) -> Found | None:
     limits = look.scene.store.host.container
     if limits is not None and limits.memory_limit_bytes and limits.memory_used_bytes is not None:
         pair = text.bytes_pair(limits.memory_used_bytes, limits.memory_limit_bytes)
-        if look.above(limits.memory_used_bytes / limits.memory_limit_bytes, MEMORY_AT_LIMIT):
+        if _at(limits.memory_used_bytes / limits.memory_limit_bytes, MEMORY_AT_LIMIT):
             return Found(
                 f"the container's memory was at its limit ({pair})",
                 (look.said("Container memory", pair, "now"),),
@@ -64,7 +71,7 @@ def _memory(look: Look) -> Found | None:
 
 def _pressed(look: Look, name: str, what: str) -> Found | None:
     waited = look.scene.host_mean(f"pressure_{name}_some")
-    if not look.above(waited, PRESSURE):
+    if not _at(waited, PRESSURE):
         return None
     share = text.percent(waited)
     return Found(
@@ -78,7 +85,7 @@ def _disk(look: Look) -> Found | None:
         return found
     waiting, host = look.scene.host_mean("iowait"), look.scene.store.hello
     cores = host.host.cpu_count if host else None
-    if waiting is None or not cores or not look.above(waiting * cores, CORES_WAITING):
+    if waiting is None or not cores or not _at(waiting * cores, CORES_WAITING):
         return None
     return Found(
         f"{waiting * cores:.1f} cores waited for the disk",
@@ -114,7 +121,7 @@ def _name(name: str | None, pid: int) -> str:
 
 def _cpu(look: Look) -> Found | None:
     load = look.scene.host_mean("cpu_utilization")
-    if not look.above(load, CPU_FULL):
+    if not _at(load, CPU_FULL):
         return _pressed(look, "cpu", "a free core")
     share = text.percent(load)
     return Found(f"the CPU was {share} busy", (look.said("CPU", share),))

@@ -34,6 +34,8 @@ LEAST_BUSY_S = 6
 """Busy seconds that a clock under load is taken from."""
 SLACK = 0.1
 """A verdict that stands keeps standing until a value is this share of the edge beyond it."""
+ROUNDING = 1e-6
+"""The history keeps 32-bit numbers: 90 % comes back as a little less, and is at an edge of 90 %."""
 LANE_BYTES_PER_S = {1: 0.25e9, 2: 0.5e9, 3: 0.985e9, 4: 1.969e9, 5: 3.938e9, 6: 7.563e9}
 """What a lane carries each way by PCIe generation, after line coding (PCI-SIG's rates)."""
 SATURATED = 0.9
@@ -272,11 +274,15 @@ class Look:
 
     def above(self, number: float | None, edge: float) -> bool:
         """Whether a number is known and at or above an edge."""
-        return number is not None and number >= edge * (1 - SLACK if self.lenient else 1)
+        return number is not None and number >= edge * (1 - self._slack) - ROUNDING
 
     def below(self, number: float | None, edge: float) -> bool:
         """Whether a number is known and below an edge."""
-        return number is not None and number < edge * (1 + SLACK if self.lenient else 1)
+        return number is not None and number < edge * (1 + self._slack) - ROUNDING
+
+    @property
+    def _slack(self) -> float:
+        return SLACK if self.lenient else 0.0
 
     def readings(self, *names: str) -> tuple[Evidence, ...]:
         """The means of metrics over the window, those that are known."""

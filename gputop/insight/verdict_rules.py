@@ -93,8 +93,8 @@ def _latched(look: Look) -> Case | None:
 
 
 def _idle_holding(look: Look) -> Case | None:
-    if not look.below(look.now("gpu_utilization") or look.now("sm_activity"), look.idle):
-        return None
+    if look.above(look.now("gpu_utilization"), look.idle):
+        return None  # the common case, without a look at minutes of history
     seconds = look.scene.thresholds.idle_s
     highs = [look.high(name, seconds) for name in ("gpu_utilization", "sm_activity")]
     known = [high for high in highs if high is not None]
