@@ -15,6 +15,8 @@ from gputop.ui.widgets.page import Page
 
 NAME_WIDTH = 31
 """Cells of a fact's name; a long value takes what it needs of the blanks behind it."""
+NO_BREAK = "\N{NO-BREAK SPACE}"
+"""Keeps a number and its sign on one line."""
 HANGING = 4
 """Cells before the second and later lines of a sentence."""
 
@@ -51,10 +53,11 @@ class Facts(Page):
     def _words(self, words: Words, width: int) -> list[Strip]:
         style = self.palette.style(words.role)
         parts = wrap(
-            text.clean(words.said), max(width - 1, 20), initial_indent=" " * words.indent,
-            subsequent_indent=" " * HANGING,
+            text.clean(words.said).replace(" %", f"{NO_BREAK}%"), max(width - 1, 20),
+            initial_indent=" " * words.indent, subsequent_indent=" " * HANGING,
         )  # fmt: skip
-        return [Line(width).add(part, style).strip(style) for part in parts]
+        lines = (part.replace(NO_BREAK, " ") for part in parts)
+        return [Line(width).add(line, style).strip(style) for line in lines]
 
     def _fact(self, fact: Fact, width: int) -> Strip:
         palette, said = self.palette, text.clean(fact.said)

@@ -284,8 +284,8 @@ def _bottom(device: DeviceView, pen: Pen, width: int, edge: Style) -> list[Segme
     if warning:
         line.add(f" {warning} ", palette.style(severity, bold=severity == "critical"))
     start = width - text.display_width(people) - 4
-    if warning and device.severity == "notice" and device.verdict is not None:
-        # A notice may stand for days: what limits the device stands beside it where both fit.
+    if warning and device.alerts and device.verdict is not None:
+        # A warning may stand for days: what limits the device stands behind it where both fit.
         title = f"{glyphs.dot} {device.verdict.title} "
         if text.display_width(title) < start - (width - line.room):
             line.add(title, palette.style("dim"))
