@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 PICTURES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "overview": ((140, 46), ()),
     "device": ((140, 46), ("tab", "right", "right", "down", "enter")),
+    "verdict": ((124, 34), ("tab", "right", "enter")),
     "warnings": ((140, 30), ("w",)),
     "small": ((80, 24), ()),
 }

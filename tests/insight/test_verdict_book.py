@@ -13,7 +13,7 @@ from gputop.insight.efficiency import efficiency
 from gputop.insight.verdict_book import EVERY_S, VerdictBook
 from gputop.model.frame import DeviceInfo, Frame, Hello, ReadTimes
 from gputop.state.store import Store
-from tests.insight.verdict_machine import ACTIVITIES, GPM, Machine, judged
+from tests.insight.verdict_machine import ACTIVITIES, GPM, LINK_BYTES_PER_S, Machine, judged
 from tests.records import few, machines
 
 BOUND = {**GPM, "dram_activity": 0.7, "sm_activity": 0.4}
@@ -91,6 +91,19 @@ def test_a_verdict_stays_until_another_was_found_twice():
     changes = [n for n in range(1, 120) if seen[n] != seen[n - 1]]
     assert len(changes) <= 2, "through no verdict at most"
     assert all(late - early >= 2 * EVERY_S for early, late in pairwise(changes))
+
+
+def test_one_odd_judgement_changes_nothing_and_a_second_does():
+    copying = {**GPM, "pcie_rx_bytes_per_s": 0.8 * LINK_BYTES_PER_S}
+    machine = judged(copying)
+    seen = []
+    for seconds, values in ((5, {**copying, "pcie_width": None}), (20, copying)):
+        for _ in range(seconds):
+            machine.run(1, values)
+            seen.append(machine.key())
+    assert set(seen) == {"pcie"}
+    machine.run(12, {**copying, "pcie_width": None})
+    assert machine.key() is None
 
 
 def test_a_value_that_swings_about_an_edge_does_not_flap():

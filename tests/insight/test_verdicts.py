@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +121,12 @@ def name(case: Case) -> str:
 
 def test_every_rule_has_a_case():
     assert {case.rule for case in CASES} | OTHERWISE == {rule.key for rule in RULES}
+
+
+def test_the_readme_explains_every_verdict_in_order():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| .* \| .* \|$", readme.partition("## The verdict")[2], re.M)
+    assert rows[: len(RULES) + 1] == ["verdict", *(rule.title for rule in RULES)]
 
 
 @pytest.mark.parametrize("base", [GPM, PLAIN], ids=["gpm", "plain"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gputop.ui.app import GputopApp
 from tests.demo_records import MY_UID, demo_records
 from tests.samples import no_driver_frame, no_driver_hello
 from tests.ui.source import app_on
@@ -57,6 +58,12 @@ def one_time_zone(monkeypatch):
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def no_time_passes(monkeypatch):
+    """On a busy machine seconds go by before the picture is drawn, and its readings get old."""
+    monkeypatch.setattr(GputopApp, "behind_s", None)
 
 
 @pytest.mark.parametrize("size", SIZES)
