@@ -122,8 +122,9 @@ def _flag(name: str, label: str, meaning: str, openmetric: str | None = None) ->
                   openmetric=_om(openmetric) if openmetric else None)
 
 
-def _watts(name: str, label: str, tier: Tier, meaning: str, limit: str) -> Metric:
-    return Metric(name, label, Unit.WATT, tier, "last", meaning, high=20_000,
+def _watts(name: str, label: str, tier: Tier, meaning: str, limit: str,
+           charted: bool = False) -> Metric:
+    return Metric(name, label, Unit.WATT, tier, "last", meaning, high=20_000, charted=charted,
                   openmetric=_om("hw_power_limit_watts", limit_type=limit))
 
 
@@ -222,7 +223,7 @@ METRICS: tuple[Metric, ...] = (
     _activity("fp16_activity", "FP16 active", "Share of cycles the FP16 pipe was busy.", "fp16"),
 
     _watts("power_limit_w", "Power limit", "slow", "The power limit in force, in watts.",
-           "enforced"),
+           "enforced", charted=True),
     Metric("bar1_used_bytes", "BAR1 used", Unit.BYTES, "slow", "peak",
            "BAR1 aperture (peer and host access) in use, in bytes.", full="bar1_total_bytes",
            openmetric=_om("hw_gpu_bar1_usage_bytes")),

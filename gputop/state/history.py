@@ -92,6 +92,13 @@ class Ring:
         self.newest = number
         return True
 
+    @property
+    def oldest(self) -> int | None:
+        """Number of the oldest bucket with a reading; None when there is none."""
+        first = max(self.newest - self.size + 1, 0)
+        held = (n for n in range(first, self.newest + 1) if self._cells[n % self.size * 4 + COUNT])
+        return next(held, None)
+
     def span(self, start: float, end: float) -> Span | None:
         """What lay in [start, end), both rounded to buckets; None when nothing was read."""
         width, size, cells = self.width, self.size, self._cells
@@ -174,6 +181,16 @@ class Series:
             self.revision += 1
         self.fine.add(at, low, mean, high, count)
         self.coarse.add(at, low, mean, high, count)
+
+    @property
+    def oldest(self) -> float | None:
+        """CLOCK_BOOTTIME of the oldest bucket that holds a reading; None before the first."""
+        # While the finer ring reaches back to the first reading, it knows better when that was.
+        coarse, fine = self.coarse.oldest, self.fine.oldest
+        if coarse is None or fine is None:
+            return None
+        begun = coarse * self.coarse.width
+        return float(max(begun, fine) if fine - begun < self.coarse.width else begun)
 
     def span(self, start: float, end: float) -> Span | None:
         """What lay between two moments, from the finest ring that reaches back that far."""

@@ -31,8 +31,8 @@ from gputop.state.store import Store
 from gputop.ui import glyphs
 from gputop.ui.announce import Announcer
 from gputop.ui.display import DiffDisplay, leave_at_once
-from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, bindings
-from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
+from gputop.ui.keys import APP_KEYS, Key, bindings
+from gputop.ui.processes.table import ProcessTable
 from gputop.ui.screens.base import ViewScreen
 from gputop.ui.screens.overview import OverviewScreen
 from gputop.ui.themes import PALETTES, Palette, textual_theme, theme_for
@@ -343,11 +343,8 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def press(self, key: Key) -> None:
         """Do what a key does, where it works."""
-        if self.screen is self.overview:
-            if key in TABLE_KEYS:
-                self.overview.table.focus()
-            elif key in DEVICE_KEYS:
-                self.overview.devices.focus()
+        if isinstance(self.screen, ViewScreen):
+            self.screen.focus_for(key)
         self.call_later(self.simulate_key, key.first)
 
     def on_device_grid_opened(self, message: DeviceGrid.Opened) -> None:
@@ -418,7 +415,8 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action by its name, and every theme."""
-        for key in (*APP_KEYS, *OVERVIEW_KEYS, *TABLE_KEYS, *DEVICE_KEYS):
+        keys = screen.keys if isinstance(screen, ViewScreen) else ()
+        for key in (*APP_KEYS, *keys):
             if key.palette:
                 title = f"{key.label.capitalize()} ({key.shown})"
                 yield SystemCommand(title, key.help, partial(self.press, key))

@@ -23,7 +23,7 @@ from gputop.model.frame import (
     Process,
 )
 from gputop.model.metrics import BY_NAME, METRICS, Metric
-from gputop.model.nvml_tables import Severity
+from gputop.model.nvml_tables import EventReason, Severity
 from gputop.state.history import History
 from gputop.state.last_good import Value
 from gputop.state.store import DeviceState, Store
@@ -69,6 +69,10 @@ class DeviceView:
     stale_s: float | None = None
     """Age of its newest fast reading, where that is older than it should be."""
 
+    worst: Callable[[float, float], tuple[EventReason, float] | None] = field(
+        default=lambda start_s, end_s: None
+    )
+    """What held it back most between two moments (CLOCK_BOOTTIME), and for what share of them."""
     live: Callable[[str], Value] = field(default=lambda name: Value(reason="pending"))
     """Any other value, as it is now: a frozen view has them all."""
 
@@ -229,5 +233,6 @@ def _device(
         no_verdict=verdicts.silence(state.uuid),
         instances=instances,
         live=state.value,
+        worst=state.throttle.worst,
         stale_s=state.late_s,
     )

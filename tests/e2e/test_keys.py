@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from gputop.ui.device.keys import CHART_KEYS, DEVICE_SCREEN_KEYS
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key
 from gputop.ui.processes.table import TABLE_KEYS
-from gputop.ui.screens.device import DEVICE_SCREEN_KEYS
 from gputop.ui.screens.help import ALL_KEYS
 from gputop.ui.screens.process import PROCESS_KEYS
 from gputop.ui.screens.warnings import WARNING_KEYS
@@ -51,6 +51,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
     "devices": DEVICE_KEYS,
     "processes": TABLE_KEYS,
     "device": DEVICE_SCREEN_KEYS,
+    "charts": CHART_KEYS,
     "process": PROCESS_KEYS,
     "warnings": WARNING_KEYS,
     "page": SCROLL_KEYS,
@@ -368,12 +369,65 @@ def goes_back(keys: tuple[str, ...], hides: str) -> Callable[[Gputop, str], None
 
 def turns_to(index: int, back: str) -> Callable[[Gputop, str], None]:
     def check(terminal: Gputop, key: str) -> None:
-        terminal.wait_for(r"─ 0 · H100")
-        terminal.press(key, shows=rf"─ {index} · H100")
+        terminal.wait_for(r"^ GPU 0 ")
+        terminal.press(key, shows=rf"^ GPU {index} ")
         terminal.wait_for(rf"UUID +GPU-.*{index}$")
-        terminal.press(back, shows=r"─ 0 · H100")
+        terminal.press(back, shows=r"^ GPU 0 ")
 
     return check
+
+
+def goes_to_the_processes(presses: int, back: str) -> Callable[[Gputop, str], None]:
+    def check(terminal: Gputop, key: str) -> None:
+        terminal.press(*[key] * presses, shows=" GPU +PID")
+        terminal.press(*[back] * presses, hides=" GPU +PID")
+
+    return check
+
+
+def toggles(shows: str, back: str = "") -> Callable[[Gputop, str], None]:
+    """A key that shows something until it, or another, is pressed."""
+
+    def check(terminal: Gputop, key: str) -> None:
+        terminal.wait_gone(shows)
+        terminal.press(key, shows=shows)
+        terminal.press(back or key, hides=shows)
+
+    return check
+
+
+def moves_the_cursor_on(terminal: Gputop, key: str) -> None:
+    terminal.press("home", shows=HELD)
+    there = r"^  \d\d:\d\d:\d\d  "
+    before = terminal.wait_for(there)[0]
+    terminal.type(key)
+    terminal.wait_for(lambda t: (found := t.find(there)) and found[0] > before)
+    terminal.press("end", hides=HELD)
+
+
+def scrolls_on(terminal: Gputop, key: str) -> None:
+    terminal.press("pgup", shows="^ the past ")
+    terminal.press(key, shows="^ live ")
+
+
+def goes_back_to_now(terminal: Gputop, key: str) -> None:
+    terminal.press("left", shows=HELD)
+    terminal.press(key, hides=HELD)
+
+
+def chooses(shows: str, back: str) -> Callable[[Gputop, str], None]:
+    def check(terminal: Gputop, key: str) -> None:
+        terminal.press(key, shows=shows)
+        terminal.press(back, shows="^ Utilisation ")
+
+    return check
+
+
+def shows_one_chart(terminal: Gputop, key: str) -> None:
+    terminal.wait_for("Temperature +━")
+    terminal.press(key, hides="Temperature +━")
+    assert terminal.find("^ Utilisation +━")
+    terminal.press(key, shows="Temperature +━")
 
 
 def copies_the_pid(terminal: Gputop, key: str) -> None:
@@ -393,6 +447,8 @@ def scrolls(from_key: str, before: str, after: str) -> Callable[[Gputop, str], N
 
 TOP, SECOND, BOTTOM = "gputop [0-9.]+ +Esc closes", r"\A\n\n     Everywhere", "A blank is"
 DEVICE_OPEN = ("tab", "enter")
+HELD = "End goes back to now"
+ON_CHARTS = opened(DEVICE_OPEN, "^ live ")
 IN_HELP = opened(("?",), HELP)
 ROWS = {**h100s(4), "device.*.gpu_utilization": 40}
 
@@ -434,8 +490,21 @@ CHECKS: tuple[Check, ...] = (
     Check("processes", "reverse", turns_the_order_round, TABLE),
     Check("processes", "clear", clears, TABLE),
     Check("device", "back", goes_back(("enter",), "Bus id"), STILL, opened(DEVICE_OPEN, "Bus id")),
-    Check("device", "other(1)", turns_to(1, "left"), STILL, opened(DEVICE_OPEN, "Bus id")),
-    Check("device", "other(-1)", turns_to(3, "right"), STILL, opened(DEVICE_OPEN, "Bus id")),
+    Check("device", "other(1)", turns_to(1, "N"), STILL, opened(DEVICE_OPEN, "Bus id")),
+    Check("device", "other(-1)", turns_to(3, "n"), STILL, opened(DEVICE_OPEN, "Bus id")),
+    Check("device", "part(1)", goes_to_the_processes(1, "shift-tab"), STILL, ON_CHARTS),
+    Check("device", "part(-1)", goes_to_the_processes(2, "tab"), STILL, ON_CHARTS),
+    Check("device", "peers", toggles("of every device"), STILL, ON_CHARTS),
+    Check("device", "pair", toggles("^ Overlay ", "esc"), STILL, ON_CHARTS),
+    Check("charts", "cursor(-1)", toggles(HELD, "end"), STILL, ON_CHARTS),
+    Check("charts", "cursor(1)", moves_the_cursor_on, STILL, ON_CHARTS),
+    Check("charts", "choose(1)", chooses("^ Memory ", "up"), STILL, ON_CHARTS),
+    Check("charts", "choose(-1)", chooses("^ (?!Utilisation)[A-Z].*━", "down"), STILL, ON_CHARTS),
+    Check("charts", "page(-0.5)", toggles("^ the past ", "end"), STILL, ON_CHARTS),
+    Check("charts", "page(0.5)", scrolls_on, STILL, ON_CHARTS),
+    Check("charts", "oldest", toggles(HELD, "end"), STILL, ON_CHARTS),
+    Check("charts", "now", goes_back_to_now, STILL, ON_CHARTS),
+    Check("charts", "enlarge", shows_one_chart, STILL, ON_CHARTS, (200, 50)),
     Check("process", "back", goes_back(("enter",), "Host memory "), TABLE,
           opened(("enter",), "Host memory ")),
     Check("process", "signal", shows_the_dialog, TABLE, opened(("enter",), "Host memory ")),

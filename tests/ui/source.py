@@ -1,13 +1,18 @@
 """A source that plays records from a list, and the app on it."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from textual.pilot import Pilot
 
 from gputop.model.commands import Command
 from gputop.model.frame import AnyRecord
 from gputop.settings import Settings
 from gputop.sources.base import OnRecord, OnStatus, SourceStatus
 from gputop.ui.app import GputopApp
+
+POLL_S = 0.02
 
 
 class ListSource:
@@ -49,6 +54,17 @@ def app_on(records: Sequence[AnyRecord], **settings: Any) -> GputopApp:
     """The real app on a list of records; settings by their names with underscores."""
     values = {"theme": "dark", **{name.replace("_", "-"): v for name, v in settings.items()}}
     return GputopApp(ListSource(records), Settings(values))
+
+
+async def wait_until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
+    """Let the app go on until something holds, such as what a thread brings."""
+    patience_s = 30.0
+    for _ in range(round(patience_s / POLL_S)):
+        await pilot.pause()
+        if condition():
+            return
+        await asyncio.sleep(POLL_S)
+    raise AssertionError("it never came")
 
 
 def screen_lines(app: GputopApp) -> list[str]:

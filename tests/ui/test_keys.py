@@ -3,9 +3,11 @@
 from textual.binding import Binding
 
 from gputop.ui.app import GputopApp
+from gputop.ui.device.keys import CHART_KEYS, DEVICE_SCREEN_KEYS
+from gputop.ui.device.panel import ChartPanel
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS
 from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
-from gputop.ui.screens.device import DEVICE_SCREEN_KEYS, DeviceScreen
+from gputop.ui.screens.device import DeviceScreen
 from gputop.ui.screens.help import ALL_KEYS, HelpScreen
 from gputop.ui.screens.overview import Devices, OverviewScreen
 from gputop.ui.screens.process import PROCESS_KEYS, ProcessScreen
@@ -20,6 +22,7 @@ OWNERS = {
     OverviewScreen: OVERVIEW_KEYS,
     ProcessTable: TABLE_KEYS,
     DeviceScreen: DEVICE_SCREEN_KEYS,
+    ChartPanel: CHART_KEYS,
     ProcessScreen: PROCESS_KEYS,
     WarningsScreen: WARNING_KEYS,
     Page: SCROLL_KEYS,
@@ -108,7 +111,38 @@ async def test_the_palette_finds_every_action():
     app = app_on(demo_records(2, 3))
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
-        offered = {command.title for command in app.get_system_commands(app.screen)}
+        offered = [*app.get_system_commands(app.screen)]
+        await pilot.press("tab", "enter")
+        await pilot.pause()
+        assert isinstance(app.screen, DeviceScreen)
+        offered += app.get_system_commands(app.screen)
+        titles = {command.title.lower() for command in offered}
         for key in ALL_KEYS:
             if key.palette:
-                assert any(key.label.lower() in title.lower() for title in offered), key
+                assert any(key.label.lower() in title for title in titles), key
+
+
+async def test_the_palette_of_the_device_screen_does_what_it_offers():
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("tab", "enter")
+        await pilot.pause()
+        screen = app.screen
+        assert isinstance(screen, DeviceScreen)
+        offered = {command.help: command.callback for command in app.get_system_commands(screen)}
+        by_action = {key.action: key for key in (*DEVICE_SCREEN_KEYS, *CHART_KEYS, *TABLE_KEYS)}
+        offered[by_action["tag"].help]()
+        await pilot.pause()
+        await pilot.pause()
+        assert screen.table.has_focus
+        assert len(screen.table.tagged) == 1
+        offered[by_action["enlarge"].help]()
+        await pilot.pause()
+        await pilot.pause()
+        assert screen.charts.has_focus
+        assert screen.charts.enlarged
+        offered[by_action["peers"].help]()
+        await pilot.pause()
+        await pilot.pause()
+        assert screen.charts.mode == "peers"

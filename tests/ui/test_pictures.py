@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from gputop.ui.app import GputopApp
+from gputop.ui.screens.device import DeviceScreen
 from tests.demo_records import MY_UID, demo_records
 from tests.samples import no_driver_frame, no_driver_hello
-from tests.ui.source import app_on
+from tests.ui.source import app_on, wait_until
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50)}
@@ -23,6 +24,9 @@ CASES = {
     "devices-8": (8, ()),
     "devices-16": (16, ()),
     "device": (8, ("tab", "enter")),
+    "device-cursor": (8, ("tab", "enter", "n", "n", "n", "n", "n", *["left"] * 9)),
+    "device-peers": (8, ("tab", "enter", "down", "down", "m")),
+    "device-pair": (8, ("tab", "enter", "n", "v", "v")),
     "process": (8, ("enter",)),
     "warnings": (8, ("w",)),
     "help": (8, ("question_mark",)),
@@ -46,6 +50,13 @@ def compare(name: str, svg: str) -> None:
         path.write_text(normal(svg))
     assert path.exists(), f"{path.name} is missing; draw it with GPUTOP_NEW_PICTURES=1"
     assert normal(svg) == path.read_text(), f"{path.name} looks different now"
+
+
+async def charts_drawn(app, pilot):
+    """The charts of the device screen are drawn in a thread."""
+    if isinstance(app.screen, DeviceScreen):
+        for _ in range(3):  # what is drawn may change the layout, and so what is to be drawn
+            await wait_until(pilot, lambda: app.screen.charts.settled)
 
 
 @pytest.fixture(autouse=True)
@@ -72,11 +83,13 @@ async def test_picture(case, size):
     devices, keys = CASES[case]
     app = app_on(demo_records(devices, 60))
     app.overview.table.uid = MY_UID
+    app._now = lambda: 0.0  # no reading grows old while charts are drawn
     async with app.run_test(size=SIZES[size]) as pilot:
         for _ in range(3):  # the table is as wide as what it showed before the keys
             await pilot.pause()
         await pilot.press(*keys)
         await pilot.pause()
+        await charts_drawn(app, pilot)
         app.clear_notifications()
         await pilot.pause()
         compare(f"{case}-{size}", app.export_screenshot(title="gputop"))

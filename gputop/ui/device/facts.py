@@ -39,9 +39,13 @@ class Facts(Page):
         for section in SECTIONS:
             rows = section.rows(device, desk)
             if rows or section.always:
-                strips.append(self._heading(section.title or device.info.name, width))
+                strips.append(self._heading(section.title or self._title(device), width))
                 strips += [strip for row in rows for strip in self._row(row, width)]
         return strips
+
+    def _title(self, device: DeviceView) -> str:
+        index = "?" if device.info.index is None else device.info.index
+        return f"GPU {index} {self.gputop.glyphs.dot} {device.info.name}"
 
     def _heading(self, words: str, width: int) -> Strip:
         style = self.palette.style("accent", bold=True)

@@ -6,6 +6,7 @@ from gputop import text
 from gputop.model.metrics import BY_NAME, METRICS, Unit
 from gputop.model.missing import explain
 from gputop.model.nvml_tables import active_reasons, unknown_bits
+from gputop.ui.device import links
 from gputop.ui.device.rows import Desk, Fact, Row, Section, Words
 from gputop.ui.device.verdict import verdict
 from gputop.ui.view import DeviceView
@@ -135,14 +136,9 @@ SECTIONS: tuple[Section, ...] = (
     Section("Clocks", clocks, _CLOCKS),
     _of("Held back, since the driver was loaded", "power_violation_s", "sync_boost_violation_s",
         "sw_thermal_violation_s", "hw_thermal_violation_s", "power_brake_violation_s"),
-    _of("PCIe and NVLink", "pcie_generation", "pcie_generation_max", "pcie_width",
-        "pcie_width_max", "pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s", "pcie_replays",
-        "nvlink_active", "nvlink_count", "nvlink_rx_bytes_per_s", "nvlink_tx_bytes_per_s"),
-    _of("Health", "ecc_mode", "ecc_corrected_volatile", "ecc_uncorrected_volatile",
-        "ecc_corrected_aggregate", "ecc_uncorrected_aggregate", "remapped_rows_corrected",
-        "remapped_rows_uncorrected", "remap_pending", "remap_failed", "retired_pages_sbe",
-        "retired_pages_dbe", "retirement_pending", "recovery_action", "fabric_state",
-        "fabric_status", "fabric_health"),
+    Section("PCIe", links.pcie, links.PCIE),
+    Section("NVLink", links.nvlink, links.NVLINK),
+    Section("Health", links.health, links.HEALTH),
     _of("Modes", "compute_mode", "persistence_mode", "mig_mode"),
     Section("More", more),
     Section("Not there", not_there),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.screen import Screen
 
+from gputop.ui.keys import Key
 from gputop.ui.view import View
 from gputop.ui.widgets.header import Header
 from gputop.ui.widgets.notice import Notice
@@ -25,10 +26,16 @@ class ViewScreen(Screen[None]):
     ViewScreen > LineWidget { width: 1fr; height: 1; }
     """
 
+    keys: ClassVar[tuple[Key, ...]] = ()
+    """What the palette offers here, besides what works everywhere."""
+
     @property
     def gputop(self) -> GputopApp:
         """The app, as the type it has."""
         return cast("GputopApp", self.app)
+
+    def focus_for(self, key: Key) -> None:
+        """Focus the part of the screen that a key is for."""
 
     @property
     def copyable(self) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""One device: tall charts, and everything it says of itself."""
+"""One device: its charts over time, everything it says of itself, and its processes."""
 
 from __future__ import annotations
 
@@ -6,102 +6,136 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
-from textual.strip import Strip
+from textual.containers import Container
+from textual.widget import Widget
 
-from gputop.state.windows import Window
-from gputop.ui.charts.layout import TALLEST_CHART, pane_height
 from gputop.ui.device.facts import Facts
+from gputop.ui.device.keys import CHART_KEYS, DEVICE_SCREEN_KEYS
+from gputop.ui.device.panel import ChartPanel
 from gputop.ui.keys import HERE_TOO, Key, bindings
+from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
 from gputop.ui.screens.base import ViewScreen
-from gputop.ui.view import DeviceView, View
-from gputop.ui.widgets.base import LineWidget, blank
+from gputop.ui.view import View
 from gputop.ui.widgets.footer import Footer, window_text
 from gputop.ui.widgets.header import Header
 from gputop.ui.widgets.notice import Notice
-from gputop.ui.widgets.panes import ChartBook, chart_width, pane
 
-DEVICE_SCREEN_KEYS: tuple[Key, ...] = (
-    Key("back", "escape", "Esc", "back", "Back to the screen before.", "Device screen", footer=1,
-        palette=False),
-    Key("other(-1)", "left,h", "←, h", "previous", "The device before.", "Device screen",
-        footer=2, palette=False),
-    Key("other(1)", "right,l", "→, l", "next", "The device after.", "Device screen", footer=3,
-        palette=False),
-)  # fmt: skip
-
-
-class Charts(LineWidget):
-    """The device's pane, as tall as there is room."""
-
-    def __init__(self) -> None:
-        super().__init__(id="charts")
-        self.device: DeviceView | None = None
-        self.view = View()
-        self._book = ChartBook()
-
-    def draw(self, width: int, height: int) -> list[Strip]:
-        """The pane."""
-        if self.device is None:
-            return [blank(width, self.palette)] * height
-        app, view = self.gputop, self.view
-        window = Window.over(app.window_s, chart_width(width), view.now, view.period_s)
-        pen = self._book.pen(app, view)
-        tallest = max(TALLEST_CHART, height // 4)
-        rows = next((r for r in range(tallest, 0, -1) if pane_height(r) <= height), 1)
-        drawn = [Strip(s, width) for s in pane(self.device, pen, window, width, rows, False)]
-        return (drawn + [blank(width, self.palette)] * height)[:height]
+WIDE = (120, 30)
+"""Columns and rows from which charts, text and processes are all in view."""
+LOW = 20
+"""Rows below which only the part that has the focus is in view."""
+TABLE_ROWS = 8
+"""Rows of the process table at the most, where everything is in view."""
 
 
 class DeviceScreen(ViewScreen):
-    """Charts beside facts; one above the other where it is narrow."""
+    """Charts, text and processes: together where there is room, else one at a time with Tab."""
 
     DEFAULT_CSS = """
-    DeviceScreen > #body { height: 1fr; width: 1fr; }
-    DeviceScreen #charts { width: 3fr; height: 1fr; }
-    DeviceScreen #facts { width: 2fr; height: 1fr; min-width: 56; }
+    DeviceScreen > #body { height: 1fr; width: 1fr; layout: horizontal; }
+    DeviceScreen #charts { width: 1fr; height: 1fr; }
+    DeviceScreen #facts { width: 58; height: 1fr; }
+    DeviceScreen #device-processes { width: 1fr; height: 6; }
     DeviceScreen.narrow > #body { layout: vertical; }
-    DeviceScreen.narrow #charts { width: 1fr; height: 6; }
-    DeviceScreen.narrow #facts { width: 1fr; min-width: 1; }
+    DeviceScreen.narrow #charts { height: 3fr; }
+    DeviceScreen.narrow #facts { width: 1fr; height: 2fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(DEVICE_SCREEN_KEYS)
+    keys = (*DEVICE_SCREEN_KEYS, *CHART_KEYS, *TABLE_KEYS)
 
     def __init__(self, uuid: str) -> None:
         super().__init__()
         self.uuid = uuid
+        self.charts = ChartPanel()
+        self.facts = Facts()
+        self.table = ProcessTable(id="device-processes")
+        self.footer = Footer((*DEVICE_SCREEN_KEYS, *CHART_KEYS, *HERE_TOO), id="footer")
+
+    def focus_for(self, key: Key) -> None:
+        """The charts or the process table."""
+        if key in CHART_KEYS:
+            self._give_focus(self.charts)
+        elif key in TABLE_KEYS:
+            self._give_focus(self.table)
 
     @property
     def copyable(self) -> tuple[str, str] | None:
-        """The device's UUID."""
+        """The device's UUID; in the process list the PID."""
+        key = self.table.cursor_key
+        if self.table.has_focus and key is not None:
+            return str(key.process.pid), "PID"
         return self.uuid, "UUID"
 
     def compose(self) -> ComposeResult:
-        """Header, charts and facts, footer."""
+        """Header, charts and text, processes, footer."""
         yield Header(id="header")
         yield Notice(id="notice")
-        with Horizontal(id="body"):
-            yield Charts()
-            yield Facts()
-        yield Footer((*DEVICE_SCREEN_KEYS, *HERE_TOO), id="footer")
+        with Container(id="body"):
+            yield self.charts
+            yield self.facts
+        yield self.table
+        yield self.footer
 
     def on_mount(self) -> None:
         """Show what there is."""
-        self.query_one(Facts).focus()
+        self.charts.focus()
+        self._arrange()
         self.show(self.gputop.view)
 
     def on_resize(self) -> None:
-        """Side by side only where both have room."""
-        self.set_class(self.size.width < 120, "narrow")
+        """Choose what is in view."""
+        self._arrange()
+
+    @property
+    def _parts(self) -> tuple[Widget, ...]:
+        """In the order of Tab."""
+        return self.charts, self.table, self.facts
+
+    def _arrange(self) -> None:
+        """Everything in view; or the charts and one part below them; or one part alone."""
+        width, height = self.size
+        wide = width >= WIDE[0] and height >= WIDE[1]
+        focused = next((part for part in self._parts if part is self.focused), self.charts)
+        self.set_class(not wide, "narrow")
+        self.charts.display = wide or height >= LOW or focused is self.charts
+        self.facts.display = wide or focused is self.facts or (
+            height >= LOW and focused is self.charts)  # fmt: skip
+        self.table.display = wide or focused is self.table
+        rows = min(self.table.row_count + 1, TABLE_ROWS)
+        self.query_one("#body").display = self.charts.display or self.facts.display
+        if wide:
+            self.table.styles.height = rows
+        else:
+            self.table.styles.height = "1fr" if height < LOW else max(height * 2 // 5 - 1, 5)
 
     def draw_view(self, view: View) -> None:
-        """Charts, facts, and the charts' window."""
+        """Charts, text, processes, and the charts' window."""
         device = next((d for d in view.devices if d.info.uuid == self.uuid), None)
-        charts, facts = self.query_one(Charts), self.query_one(Facts)
-        charts.device, charts.view = device, view
-        facts.device, facts.view = device, view
-        charts.repaint()
-        facts.reload()
-        self.query_one(Footer).show(window_text(self.gputop.window_s))
+        self.charts.show(device, view)
+        self.facts.device, self.facts.view = device, view
+        self.facts.reload()
+        self.table.device = self.uuid
+        self.table.load(view.processes, view)
+        self._arrange()
+        self.footer.show(window_text(self.gputop.window_s))
+
+    def action_part(self, step: int) -> None:
+        """The next part takes the keys."""
+        parts = self._parts
+        here = next((n for n, part in enumerate(parts) if part is self.focused), 0)
+        self._give_focus(parts[(here + step) % len(parts)])
+
+    def _give_focus(self, part: Widget) -> None:
+        part.display = True  # what is not in view cannot take the focus
+        if part is self.facts:
+            self.query_one("#body").display = True
+        self.set_focus(part)  # at once: the next key may be another Tab
+        self.call_after_refresh(self._arrange)
+
+    def action_back(self) -> None:
+        """First back to now and to the device's own charts."""
+        if not (self.charts.has_focus and self.charts.reset()):
+            self.dismiss()
 
     def action_other(self, step: int) -> None:
         """The device before or after this one."""
@@ -109,3 +143,11 @@ class DeviceScreen(ViewScreen):
         if self.uuid in uuids:
             self.uuid = uuids[(uuids.index(self.uuid) + step) % len(uuids)]
             self.show(self.gputop.view)
+
+    def action_peers(self) -> None:
+        """The same metric of every device."""
+        self.charts.toggle_peers()
+
+    def action_pair(self) -> None:
+        """Another metric over the chart's first."""
+        self.charts.next_pair()

@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.strip import Strip
 
 from gputop.ui.charts.layout import SMALLEST
-from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, bindings
+from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, bindings
 from gputop.ui.processes.filter_bar import FilterBar
 from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
 from gputop.ui.screens.base import ViewScreen
@@ -68,6 +68,7 @@ class OverviewScreen(ViewScreen):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(OVERVIEW_KEYS)
+    keys = (*OVERVIEW_KEYS, *TABLE_KEYS, *DEVICE_KEYS)
 
     def __init__(self) -> None:
         super().__init__(id="overview")
@@ -81,6 +82,13 @@ class OverviewScreen(ViewScreen):
         self.too_small = TooSmall(id="too-small")
         self.too_small.display = self.filter_bar.display = False
         self._arranged_for: tuple[int, ...] = ()
+
+    def focus_for(self, key: Key) -> None:
+        """The devices or the table."""
+        if key in TABLE_KEYS:
+            self.table.focus()
+        elif key in DEVICE_KEYS:
+            self.devices.focus()
 
     @property
     def copyable(self) -> tuple[str, str] | None:
