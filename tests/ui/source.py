@@ -67,6 +67,15 @@ async def wait_until(pilot: Pilot[Any], condition: Callable[[], object]) -> None
     raise AssertionError("it never came")
 
 
+async def charts_drawn(pilot: Pilot[Any]) -> None:
+    """Wait for the charts of the device screen, where it is on top: a thread draws them."""
+    for _ in range(3):  # what is drawn may change the layout, and so what is to be drawn
+        screen = pilot.app.screen
+        await wait_until(
+            pilot, lambda screen=screen: all(c.settled for c in screen.query("#charts"))
+        )
+
+
 def screen_lines(app: GputopApp) -> list[str]:
     """What is on screen, row by row, without styles."""
     height = app.size.height

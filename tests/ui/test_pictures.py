@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from gputop.ui.app import GputopApp
-from gputop.ui.screens.device import DeviceScreen
 from tests.demo_records import MY_UID, demo_records
 from tests.samples import no_driver_frame, no_driver_hello
-from tests.ui.source import app_on, wait_until
+from tests.ui.source import app_on, charts_drawn
 
 PICTURES = Path(__file__).parent / "pictures"
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x50": (200, 50)}
@@ -52,13 +51,6 @@ def compare(name: str, svg: str) -> None:
     assert normal(svg) == path.read_text(), f"{path.name} looks different now"
 
 
-async def charts_drawn(app, pilot):
-    """The charts of the device screen are drawn in a thread."""
-    if isinstance(app.screen, DeviceScreen):
-        for _ in range(3):  # what is drawn may change the layout, and so what is to be drawn
-            await wait_until(pilot, lambda: app.screen.charts.settled)
-
-
 @pytest.fixture(autouse=True)
 def one_time_zone(monkeypatch):
     """Clock times are shown in local time."""
@@ -83,13 +75,12 @@ async def test_picture(case, size):
     devices, keys = CASES[case]
     app = app_on(demo_records(devices, 60))
     app.overview.table.uid = MY_UID
-    app._now = lambda: 0.0  # no reading grows old while charts are drawn
     async with app.run_test(size=SIZES[size]) as pilot:
         for _ in range(3):  # the table is as wide as what it showed before the keys
             await pilot.pause()
         await pilot.press(*keys)
         await pilot.pause()
-        await charts_drawn(app, pilot)
+        await charts_drawn(pilot)
         app.clear_notifications()
         await pilot.pause()
         compare(f"{case}-{size}", app.export_screenshot(title="gputop"))

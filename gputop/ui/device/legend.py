@@ -42,8 +42,10 @@ def legend(look: Look, plan: Plan, chosen: bool, width: int, most: int) -> list[
     rows = [Row(width).add(f" {plan.title}", title)]
     for line in plan.named:
         mark = line.mark or look.plain("━")
-        value = _value(look, line)
-        wide = text.display_width(f"  {mark} {line.word} {value}")
+        value = _value(look, line, with_range=True)
+        if rows[-1].room <= (wide := _width(mark, line, value)):
+            value = _value(look, line, with_range=False)
+            wide = _width(mark, line, value)
         if rows[-1].room <= wide and len(rows) < most:
             rows.append(Row(width).add(" ", plain))
         if rows[-1].room <= wide:
@@ -60,8 +62,13 @@ def legend(look: Look, plan: Plan, chosen: bool, width: int, most: int) -> list[
     return [row.strip(plain) for row in rows]
 
 
-def _value(look: Look, line: Line) -> str:
-    """A line's value at the cursor, or the newest."""
+def _width(mark: str, line: Line, value: str) -> int:
+    """Cells that a line takes in the legend."""
+    return text.display_width(f"  {mark} {line.word} {value}")
+
+
+def _value(look: Look, line: Line, with_range: bool) -> str:
+    """A line's value at the cursor, where asked with the lowest and highest; or the newest."""
     metric = line.trail.metric
     if look.cursor is None and look.following:
         if line.device.reading.status == "lost":
@@ -73,7 +80,7 @@ def _value(look: Look, line: Line) -> str:
         return "no reading"
     said = text.value(metric, span.by(metric.aggregate), look.units)
     low, high = (text.value(metric, v, look.units, True) for v in (span.low, span.high))
-    return f"{said} ({low} to {high})" if line.spread and low != high else said
+    return f"{said} ({low} to {high})" if with_range and line.spread and low != high else said
 
 
 def status(look: Look, width: int, ours: bool) -> Strip:
