@@ -114,8 +114,11 @@ class DeviceScreen(ViewScreen):
         self.charts.show(device, view)
         self.facts.device, self.facts.view = device, view
         self.facts.reload()
-        self.table.device = self.uuid
+        another, self.table.device = self.table.device != self.uuid, self.uuid
         self.table.load(view.processes, view)
+        if another:
+            self.table.model.forget_lost()  # the process under the cursor is on another device
+            self.table.repaint()
         self._arrange()
         self.footer.show(window_text(self.gputop.window_s))
 
