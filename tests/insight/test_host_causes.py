@@ -97,3 +97,15 @@ def test_two_causes_stand_in_the_sentence_and_all_in_the_evidence():
         "CPU quota throttling", "Container memory", "Pressure, io",
     ]  # fmt: skip
     assert verdict.advice.startswith("Raise the container's CPU limit")
+
+
+def test_a_process_that_cannot_be_read_for_a_while_keeps_its_mean():
+    machine = judged(STARVED, processes=[process(cpu_utilization=1.0)])
+    machine.run(10, STARVED, processes=[process(cpu_utilization=None)])
+    assert "were at 100 %" in machine.verdict().sentence
+
+
+def test_a_mean_follows_what_the_process_does():
+    machine = judged(STARVED, processes=[process(cpu_utilization=1.0)])
+    machine.run(10, STARVED, processes=[process(cpu_utilization=0.1)])
+    assert machine.verdict().sentence.endswith(NO_REASON)

@@ -307,6 +307,13 @@ def test_a_full_link_is_the_reason_and_not_the_loader():
     assert judged(sawtooth(3, 10, **full), seconds=120).key() == "pcie"
 
 
+def test_what_was_not_read_between_busy_and_idle_is_no_fall():
+    def holes(n: int) -> dict[str, Any]:
+        return {**GPM, "gpu_utilization": (0.8, None, 0.0, None)[n % 4]}
+
+    assert judged(holes, seconds=120).key() is None
+
+
 def test_the_end_of_a_job_is_no_starvation():
     machine = Machine().run(90, GPM)
     for _ in range(12):
@@ -354,6 +361,11 @@ def test_devices_with_different_jobs_are_no_peers(changes):
     assert judged(*pair(1780), processes=ranks(**changes)).key("G0") is None
 
 
+def test_two_processes_without_a_name_are_no_job():
+    nameless = [process(n, use(f"G{n}"), name=None, user=None) for n in range(2)]
+    assert judged(*pair(1780), processes=nameless).key("G0") is None
+
+
 def test_ranks_may_start_two_minutes_apart():
     late = ranks(started_utc_s=1e9 + 120)
     assert judged(*pair(1780), processes=late).key("G0") == "straggler"
@@ -386,5 +398,7 @@ def test_another_model_is_no_peer():
 def test_what_is_known_to_hold_the_clocks_says_more_than_that_they_are_low():
     held = {"power_violation_s": 0.5, "power_w": 690.0}
     assert judged(*pair(1400, **held), processes=ranks()).key("G0") == "power_capped"
-    machine = Machine(2).run(20, *pair(1400, **held), processes=ranks())
-    assert machine.key("G0") is None
+    boosted = {"sync_boost_violation_s": 0.5}
+    assert judged(*pair(1400, **boosted), processes=ranks()).key("G0") is None
+    few = {"sync_boost_violation_s": 0.05}
+    assert judged(*pair(1400, **few), processes=ranks()).key("G0") == "straggler"
