@@ -280,14 +280,16 @@ def _bottom(device: DeviceView, pen: Pen, width: int, edge: Style) -> list[Segme
     people = _people(device)
     line = Line(width)
     line.add(glyphs.corners[2] + glyphs.dash, edge)
+    start = width - text.display_width(people) - 4
     warning, severity = alert_text(device, pen, width - 6)
+    if not warning:
+        warning, severity = verdict_text(device, width - 6, start - 5), "dim"
     if warning:
         line.add(f" {warning} ", palette.style(severity, bold=severity == "critical"))
-    start = width - text.display_width(people) - 4
     if warning and device.alerts and device.verdict is not None:
         # A warning may stand for days: what limits the device stands behind it where both fit.
         title = f"{glyphs.dot} {device.verdict.title} "
-        if text.display_width(title) < start - (width - line.room):
+        if text.display_width(title) < start - (width - line.room) - 1:
             line.add(title, palette.style("dim"))
     if people and start > width - line.room + 1:
         line.until(start, edge, glyphs.dash)
@@ -356,13 +358,17 @@ def _past_throttle(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
             span = _window_text(share, room)
             line = f"was held back: {share.reason.label} {text.percent(share.share)} {span}"
             return text.fit(line, room), "dim"
-    return verdict_text(device, room), "dim"
+    return "", "dim"
 
 
-def verdict_text(device: DeviceView, room: int) -> str:
-    """What limits the device, in `room` cells; how it is known only where that fits too."""
+def verdict_text(device: DeviceView, room: int, beside: int) -> str:
+    """What limits the device, in `room` cells; in `beside` cells the users fit too, and then how
+    the verdict is known gives way to them.
+    """
     verdict = device.verdict
     if verdict is None:
         return ""
-    said = f"{verdict.title} ({verdict.basis})"
-    return said if text.display_width(said) <= room else text.fit(verdict.title, room)
+    forms = (f"{verdict.title} ({verdict.basis})", verdict.title)
+    wide = [(form, text.display_width(form)) for form in forms]
+    fitting = [f for f, w in wide if w <= beside] or [f for f, w in wide if w <= room]
+    return fitting[0] if fitting else text.fit(verdict.title, room)
