@@ -59,6 +59,7 @@ class ProcessStat(NamedTuple):
     start_ticks: int
     """From boot to its start; with the pid and the boot id it is a process's identity."""
     resident_pages: int
+    parent_pid: int
 
 
 def parse_process_stat(content: bytes) -> ProcessStat | None:
@@ -78,6 +79,7 @@ def parse_process_stat(content: bytes) -> ProcessStat | None:
             threads=int(fields[17]),
             start_ticks=int(fields[19]),
             resident_pages=int(fields[21]),
+            parent_pid=int(fields[1]),
         )
     except (IndexError, ValueError):
         return None

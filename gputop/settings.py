@@ -213,6 +213,12 @@ SETTINGS: tuple[Setting, ...] = (
             "share of what the PCIe link carries that counts as full", flag=False),
     Setting("thresholds.straggler", number(0, 1), 0.1,
             "share by which a straggler's clock is below its peers'", flag=False),
+    Setting("prices.gpu_hour", number(0, 1e6), None, "price of a GPU-hour, for reports",
+            flag=False),
+    Setting("prices.kwh", number(0, 1e6), None, "price of a kWh, for reports", flag=False),
+    Setting("prices.co2_g_per_kwh", number(0, 1e6), None, "grams of CO2 per kWh, for reports",
+            flag=False),
+    Setting("prices.currency", word, "", "what prices are in, such as EUR", flag=False),
 )  # fmt: skip
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -28,6 +28,10 @@ NO_VALUE = "–"
 ELLIPSIS = "…"
 REPLACEMENT = "\ufffd"
 
+BLOCKS = " ▁▂▃▄▅▆▇█"
+ASCII_BLOCKS = " .:-=+*%#"
+"""Heights from nothing to a full cell."""
+
 Number = float | int | None
 
 
@@ -349,6 +353,33 @@ def duration(seconds: Number) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} m"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def elapsed(seconds: Number) -> str:
+    """A time that was measured: ``3.42 s``, ``2 m 05.3 s``, ``1 h 12 m 09 s``."""
+    if not _known(seconds):
+        return NO_VALUE
+    if seconds < 59.995:
+        return f"{max(seconds, 0.0):.2f} s"
+    if seconds < 3599.95:
+        minutes, tenths = divmod(round(seconds * 10), 600)
+        return f"{minutes} m {tenths // 10:02d}.{tenths % 10} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{f'{days} d ' if days else ''}{hours} h {minutes:02d} m {rest:02d} s"
+
+
+def watt_hours(joules: Number) -> str:
+    """Energy given in joules: ``0.42 Wh``, ``61.3 Wh``, ``12.3 kWh``."""
+    if not _known(joules):
+        return NO_VALUE
+    wh = joules / 3600
+    for below, scale, unit in ((1e3, 1.0, "Wh"), (1e6, 1e3, "kWh"), (math.inf, 1e6, "MWh")):
+        if wh < below:
+            scaled = wh / scale
+            return f"{scaled:.2f} {unit}" if scaled < 10 else f"{scaled:.1f} {unit}"
+    return NO_VALUE
 
 
 def local_time(utc_s: float, form: str) -> str:

@@ -25,7 +25,7 @@ def stat_with(name: str) -> bytes:
 def test_process_stat_gives_its_fields() -> None:
     assert procfs.parse_process_stat(STAT.encode()) == procfs.ProcessStat(
         name="python", state="S", user_ticks=731, system_ticks=42, threads=17,
-        start_ticks=98765, resident_pages=2048,
+        start_ticks=98765, resident_pages=2048, parent_pid=1,
     )  # fmt: skip
 
 

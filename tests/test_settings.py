@@ -160,6 +160,10 @@ SAMPLES = {
     "thresholds.idle": 0.5, "thresholds.idle_s": "10m", "thresholds.power_full": 0.9,
     "thresholds.held_back": 0.3, "thresholds.starved_gaps": 0.4, "thresholds.link_full": 0.5,
     "thresholds.straggler": 0.2,
+    "prices.gpu_hour": 2.5,
+    "prices.kwh": 0.31,
+    "prices.co2_g_per_kwh": 380,
+    "prices.currency": "EUR",
 }  # fmt: skip
 """A value for every setting that is not its default's, as it stands in a file."""
 WRONG = ["[[]]", "{ a = 1 }", "inf", "-inf", "nan", "1979-05-27", '"\u001b[2J"', "-1", "1e400"]

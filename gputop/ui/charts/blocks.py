@@ -13,10 +13,10 @@ from rich.style import Style
 
 from gputop.model.metrics import Aggregate
 from gputop.state.history import Span
+from gputop.text import ASCII_BLOCKS as ASCII
+from gputop.text import BLOCKS
 from gputop.ui.themes import Palette, Ramp
 
-BLOCKS = " ▁▂▃▄▅▆▇█"
-ASCII = " .:-=+*%#"
 STEPS = 8
 LINE_STEPS = 7
 """A chart of one row leaves its topmost eighth free, or charts in rows would grow together."""

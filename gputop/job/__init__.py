@@ -1,0 +1,1 @@
+"""A command run in our place: its terminal, its signals and its processes."""

@@ -1,0 +1,1 @@
+"""What a run or a recording adds up to, and the pages that tell it."""

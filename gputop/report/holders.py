@@ -1,0 +1,195 @@
+"""Who held a device and used it: the job's processes, others, and what nobody accounts for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import get_args
+
+from gputop.model.frame import DeviceReading, DeviceUse, Frame, Process
+from gputop.report.series import Window
+from gputop.report.shape import Holder, ProcessReport, Who
+from gputop.state.process_history import ProcessKey, key_of
+from gputop.text import clean
+
+MOST_PROCESSES = 5_000
+"""Beyond these newcomers are counted, not followed."""
+LISTED = 12
+"""Processes in a report."""
+
+WHO: tuple[Who, ...] = get_args(Who)
+
+
+class _Sum:
+    """What one of them had on a device."""
+
+    __slots__ = ("held_s", "memory_s", "peak", "seen", "sm", "sm_s", "weighed_s")
+
+    def __init__(self) -> None:
+        self.seen = False
+        self.held_s = 0.0
+        self.peak: float | None = None
+        self.memory_s = self.weighed_s = 0.0
+        """Bytes times seconds, and the seconds for which they are known."""
+        self.sm = self.sm_s = 0.0
+
+    def add(self, there: bool, memory: float | None, sm: float | None, seconds: float) -> None:
+        self.seen = self.seen or there
+        self.held_s += seconds if there else 0.0
+        if memory is not None:
+            self.peak = memory if self.peak is None else max(self.peak, memory)
+            self.memory_s += memory * seconds
+            self.weighed_s += seconds
+        if sm is not None:
+            self.sm += sm * seconds
+            self.sm_s += seconds
+
+    def report(self, who: Who, covered_s: float, total: float | None) -> Holder:
+        return Holder(
+            who, covered_s,
+            held_s=None if who == "unattributed" else self.held_s,
+            memory_peak_bytes=self.peak,
+            memory_peak_share=self.peak / total if total and self.peak is not None else None,
+            memory_mean_bytes=self.memory_s / self.weighed_s if self.weighed_s else None,
+            sm_mean=self.sm / self.sm_s if self.sm_s else None,
+        )  # fmt: skip
+
+
+class Holders:
+    """Who held one device or MIG instance."""
+
+    def __init__(self) -> None:
+        self._sums: dict[Who, _Sum] = {who: _Sum() for who in WHO}
+        self._last_at: float | None = None
+        self.covered_s = 0.0
+        self.read = False
+        """True once its process list was read."""
+
+    def update(
+        self, reading: DeviceReading, found: Iterable[tuple[Process, DeviceUse]],
+        longest_s: float, window: Window,
+    ) -> float:  # fmt: skip
+        """Take its list of processes. Returns the seconds that it speaks for."""
+        at, before = reading.read_at.processes, self._last_at
+        if at is None or reading.status != "ok":
+            self._last_at = None
+            return 0.0
+        if before is not None and at <= before:
+            return 0.0
+        self._last_at, self.read = at, True
+        seconds = 0.0
+        if before is not None and at - before <= longest_s:
+            start, end = window.clip(before, at)
+            seconds = max(end - start, 0.0)
+        if window.begin <= at <= window.end or seconds:
+            self._add(reading, list(found), seconds)
+        return seconds
+
+    def _add(
+        self, reading: DeviceReading, found: list[tuple[Process, DeviceUse]], seconds: float
+    ) -> None:
+        self.covered_s += seconds
+        for who in ("job", "others"):
+            uses = [use for process, use in found if (process.job is True) == (who == "job")]
+            self._sums[who].add(
+                bool(uses),
+                _sum([use.memory_bytes for use in uses]),
+                _sum([use.sm_utilization for use in uses]),
+                seconds,
+            )
+        every = [use for _, use in found]
+        memory = _rest(reading.memory_used_bytes, _sum([use.memory_bytes for use in every]))
+        self._sums["unattributed"].add(
+            False, memory,
+            _rest(reading.gpu_utilization, _sum([use.sm_utilization for use in every])), seconds,
+        )  # fmt: skip
+
+    def held_by(self, who: Who) -> bool:
+        """Whether it ever had a process there."""
+        return self._sums[who].seen
+
+    def report(self, total: float | None, with_job: bool) -> list[Holder]:
+        """Its holders; `total` is the device's memory in bytes."""
+        if not self.read:
+            return []
+        chosen = [who for who in WHO if with_job or who != "job"]
+        return [self._sums[who].report(who, self.covered_s, total) for who in chosen]
+
+
+def _sum(values: list[int | None] | list[float | None]) -> float | None:
+    """The sum; None when one of them is not known: a part of a sum would pass for the whole."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _rest(whole: float | None, part: float | None) -> float | None:
+    """What the parts leave of the whole. They are read one after the other and may exceed it."""
+    return None if whole is None or part is None else max(whole - part, 0)
+
+
+class _Past:
+    """One process over the time."""
+
+    __slots__ = ("devices", "held_s", "job", "name", "peak", "sm_s", "user")
+
+    def __init__(self, process: Process) -> None:
+        self.name = self.user = ""
+        self.job = process.job
+        self.devices: dict[str, None] = {}
+        self.held_s = 0.0
+        self.peak: int | None = None
+        self.sm_s: float | None = None
+
+
+class Processes:
+    """Every process that was on a device."""
+
+    def __init__(self) -> None:
+        self._pasts: dict[ProcessKey, _Past] = {}
+        self.unfollowed = 0
+        """Processes beyond the most that are followed, counted at each frame."""
+
+    def update(self, frame: Frame, seconds: dict[str, float]) -> None:
+        """Take a frame's processes; `seconds` is the time that each device's list speaks for."""
+        for process in frame.processes:
+            past = self._pasts.get(key_of(process))
+            if past is None:
+                if len(self._pasts) >= MOST_PROCESSES:
+                    self.unfollowed += 1
+                    continue
+                past = self._pasts[key_of(process)] = _Past(process)
+            _follow(past, process, seconds)
+
+    def report(self, devices: set[str]) -> list[ProcessReport]:
+        """Those on some devices that worked most, then those that held most: the job's first."""
+        rows = [
+            ProcessReport(
+                key.pid, past.name, past.user, past.job, [clean(uuid) for uuid in past.devices],
+                past.held_s,
+                past.peak, past.sm_s,
+            )
+            for key, past in self._pasts.items()
+            if not devices.isdisjoint(past.devices)
+        ]  # fmt: skip
+        rows.sort(key=lambda row: (row.job is not True, -(row.sm_s or 0),
+                                   -(row.memory_peak_bytes or 0)))  # fmt: skip
+        return rows[:LISTED]
+
+    def __len__(self) -> int:
+        return len(self._pasts)
+
+
+def _follow(past: _Past, process: Process, seconds: dict[str, float]) -> None:
+    past.name = clean(process.name, 40) if process.name else past.name
+    past.user = clean(process.user, 32) if process.user else past.user
+    past.job = past.job or process.job
+    memory = _sum([use.memory_bytes for use in process.uses])
+    if memory is not None:
+        past.peak = max(past.peak or 0, int(memory))
+    held = 0.0
+    for use in process.uses:
+        past.devices[use.mig or use.device] = None
+        lasted = seconds.get(use.mig or use.device, 0.0)
+        held = max(held, lasted)
+        if use.sm_utilization is not None and lasted:
+            past.sm_s = (past.sm_s or 0.0) + use.sm_utilization * lasted
+    past.held_s += held

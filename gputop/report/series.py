@@ -1,0 +1,86 @@
+"""Readings become stretches of time: each speaks for the time since the one before it.
+
+The same rule as in :mod:`gputop.state.throttle`. A reading that a frame repeats is taken once (by
+when it was read), what the driver buffered in between takes precedence over the reading at the
+end of it, and time that nothing speaks for is left out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gputop.model.frame import SampleSpan
+from gputop.model.metrics import Tier
+from gputop.report.weights import Columns, Weighted
+
+_SILENT_INTERVALS, _SILENT_S = 3, 2.0
+"""A source is silent after so many intervals and seconds (see the design)."""
+_TIER_S: dict[Tier, float] = {"fast": 0.0, "medium": 2.0, "slow": 30.0, "once": 0.0}
+"""A tier is read no more seldom than this, whatever the interval of the frames is."""
+_SLACK_S = 1e-6
+
+
+def patience(tier: Tier, interval_s: float) -> float:
+    """Seconds for which a reading can speak at most: beyond that the time before it is a gap."""
+    return _SILENT_INTERVALS * max(interval_s, _TIER_S[tier]) + _SILENT_S
+
+
+class Window(NamedTuple):
+    """The time that is summed up, in seconds of CLOCK_BOOTTIME."""
+
+    begin: float
+    end: float = float("inf")
+
+    def clip(self, start: float, end: float) -> tuple[float, float]:
+        """The part of a stretch that lies inside; it is empty where the end is not later."""
+        return max(start, self.begin), min(end, self.end)
+
+
+class Series:
+    """One quantity of a device or the host: its distribution and its chart."""
+
+    __slots__ = ("_until", "columns", "weighted")
+
+    def __init__(self, resolution: float, begin: float) -> None:
+        self.weighted = Weighted(resolution)
+        self.columns = Columns(begin)
+        self._until: float | None = None
+
+    def read(self, at: float, value: float, longest_s: float, window: Window) -> float:
+        """A reading made at `at`. Returns value times seconds of the time it speaks for."""
+        before = self._until
+        if before is not None and at <= before:
+            return 0.0
+        self._until = at
+        if window.begin <= at <= window.end:
+            self.weighted.touch(value, value)
+        if before is None or at - before > longest_s:
+            return 0.0
+        return self._add(before, at, value, value, value, window)
+
+    def read_span(self, span: SampleSpan, window: Window) -> float:
+        """What the driver buffered: each of its samples speaks for the time since the last."""
+        start, end = span.start_s, span.end_s
+        if span.count > 1:
+            start -= (end - start) / (span.count - 1)
+        if self._until is not None:
+            start = max(start, self._until)
+        if end <= start:
+            return 0.0
+        self._until = end
+        return self._add(start, end, span.mean, span.minimum, span.maximum, window)
+
+    def lapse(self) -> None:
+        """There is no value now: the time up to the next reading is a gap."""
+        self._until = None
+
+    def _add(
+        self, start: float, end: float, value: float, low: float, high: float, window: Window
+    ) -> float:
+        start, end = window.clip(start, end)
+        if end - start <= _SLACK_S:
+            return 0.0
+        self.weighted.add(value, end - start)
+        self.weighted.touch(low, high)
+        self.columns.add(start, end, value, high)
+        return value * (end - start)
