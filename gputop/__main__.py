@@ -18,6 +18,8 @@ COMMANDS = {
     "snapshot": "gputop.commands.snapshot",
     "stream": "gputop.commands.stream",
     "check": "gputop.commands.check",
+    "run": "gputop.commands.run",
+    "report": "gputop.commands.report",
     "doctor": "gputop.commands.doctor",
 }
 """Module of each subcommand; it is imported when the subcommand is called."""

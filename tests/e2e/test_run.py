@@ -1,0 +1,309 @@
+"""`gputop run`: the command behaves as without it, and the report knows which processes are its."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import SCALE, Driver, Spawn
+from tests.e2e.program import PATIENCE_S, command_line, environment, wait_ended
+from tests.fake_driver import h100s
+from tests.terminal import Terminal
+
+PLAIN = ("run", "-q", "--")
+
+COUNTS = """
+import os, signal, time
+got, parent = [], os.getppid()
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+    signal.signal(number, lambda number, _: got.append(number))
+print("ready", flush=True)
+while os.getppid() == parent:
+    time.sleep(0.05)
+    if got:
+        time.sleep(0.4)  # for one that comes twice
+        print(*sorted(got), flush=True)
+        got.clear()
+"""
+"""A program that says which signals it got, and how often."""
+
+
+@pytest.fixture
+def variables(home: Path) -> dict[str, str]:
+    changes = environment(home, {}, SCALE)
+    kept = {name: value for name, value in os.environ.items() if name not in changes}
+    return kept | {name: value for name, value in changes.items() if value is not None}
+
+
+Begin = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def begin(folder: Path, variables: dict[str, str]) -> Iterator[Begin]:
+    """Start a command under `gputop run`, or as it is."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(
+        command: Sequence[str], *flags: str, plain: bool = False, env: Mapping[str, str] = {},
+        **more: object,
+    ) -> subprocess.Popen[str]:  # fmt: skip
+        line = (
+            list(command) if plain else command_line(["run", *(flags or ("-q",)), "--", *command])
+        )
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                 "stderr": subprocess.PIPE} | more  # fmt: skip
+        process = subprocess.Popen(line, cwd=folder, env=variables | dict(env), text=True, **pipes)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def said(process: subprocess.Popen[str], text: str) -> str:
+    """The next line of its output, which holds a text."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert text in line, line
+    return line
+
+
+SHELL = ("sh", "-c")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (*SHELL, "cat; echo out; echo err >&2; exit 42"), (*SHELL, "kill -TERM $$"),
+        (*SHELL, "kill -KILL $$"),
+        (*SHELL, "env; ls /proc/self/fd; ulimit -a; umask; pwd; grep SigBlk /proc/self/status"),
+    ],
+    ids=["speaks", "terminated", "killed", "surroundings"],
+)  # fmt: skip
+def test_a_command_ends_and_speaks_as_without_it(begin, command):
+    results = []
+    for plain in (True, False):
+        process = begin(command, plain=plain, env={"LANG": "C"}, stdin=subprocess.PIPE)
+        out, errors = process.communicate("in\n", timeout=PATIENCE_S)
+        results.append((process.returncode, out, errors))
+    assert results[0] == results[1]
+
+
+def test_a_command_that_is_not_there_or_cannot_run(begin, folder):
+    (folder / "data").write_text("")
+    for command, code in (("no-such-command", 127), ("./data", 126)):
+        process = begin([command])
+        _, errors = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == code
+        assert re.fullmatch(rf"gputop: Cannot run {command}: .*\.\n", errors)
+    nothing = begin([])
+    assert "There is no command to run" in nothing.communicate(timeout=PATIENCE_S)[1]
+    assert nothing.returncode == 2
+
+
+def test_a_script_without_a_first_line_is_run_by_the_shell(begin, folder):
+    script = folder / "script"
+    script.write_text('echo "ran $1"\n')
+    script.chmod(0o755)
+    process = begin(["./script", "well"])
+    assert process.communicate(timeout=PATIENCE_S)[0] == "ran well\n"
+
+
+def test_a_pipe_that_closes_ends_it_as_without_it(begin):
+    process = begin(["yes"])
+    said(process, "y")
+    process.stdout.close()
+    assert process.wait(PATIENCE_S) == -signal.SIGPIPE
+
+
+def test_a_pipe_ends_when_the_command_has_closed_it(begin):
+    process = begin([*SHELL, "echo first; exec >&-; read line"], stdin=subprocess.PIPE)
+    said(process, "first")
+    assert process.stdout.read() == ""  # although the command still runs
+    assert process.poll() is None
+    process.stdin.close()
+    assert process.wait(PATIENCE_S) == 1
+
+
+def test_a_signal_arrives_once_whether_sent_to_us_or_to_the_group(begin):
+    process = begin([sys.executable, "-c", COUNTS], process_group=0)
+    said(process, "ready")
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
+        os.kill(process.pid, number)
+        assert said(process, "").split() == [str(int(number))]
+        os.killpg(process.pid, number)
+        assert said(process, "").split() == [str(int(number))]
+
+
+def test_a_signal_that_was_ignored_stays_ignored(begin):
+    program = "import signal; print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN)"
+    line = " ".join(command_line(["run", "-q", "--", sys.executable, "-c", f"'{program}'"]))
+    process = begin([*SHELL, f"trap '' HUP; exec {line}"], plain=True)
+    assert process.communicate(timeout=PATIENCE_S)[0] == "True\n"
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()]  # fmt: skip
+
+
+def test_a_killed_runner_leaves_the_command_and_nothing_else(begin):
+    process = begin([*SHELL, "echo $$; exec sleep 1000"])
+    command = int(said(process, ""))
+    until = time.monotonic() + PATIENCE_S
+    while len(others := set(_children(process.pid)) - {command}) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    try:
+        wait_ended(others)
+        assert Path(f"/proc/{command}/comm").read_text() == "sleep\n"
+    finally:
+        os.kill(command, signal.SIGKILL)
+
+
+# -- a terminal ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def terminal(folder: Path, home: Path) -> Iterator[Callable[..., Terminal]]:
+    started: list[Terminal] = []
+
+    def start(command: Sequence[str], **changes: str) -> Terminal:
+        env = environment(home, {}, SCALE) | changes
+        started.append(Terminal(command, cwd=folder, env=env))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def test_a_full_screen_program_looks_and_answers_the_same(terminal, folder):
+    (folder / "text").write_text("".join(f"line {n}\n" for n in range(200)))
+    pictures = []
+    for command in (["vi", "text"], command_line([*PLAIN, "vi", "text"])):
+        screen = terminal(command, TERM="vt100")
+        screen.wait_for("line 0", PATIENCE_S)
+        screen.type("G")
+        screen.wait_for("line 199", PATIENCE_S)
+        screen.resize(100, 30)
+        screen.type("1", "G")
+        screen.wait_for("line 28", PATIENCE_S)
+        screen.wait_quiet()
+        pictures.append(screen.lines())
+        for key in ":q!":
+            screen.type(key)
+        screen.type("enter")
+        assert screen.exit_code(PATIENCE_S) == 0
+    assert pictures[0] == pictures[1]
+
+
+def test_ctrl_c_reaches_the_command_once(terminal):
+    screen = terminal(command_line([*PLAIN, sys.executable, "-c", COUNTS]))
+    screen.wait_for("ready", PATIENCE_S)
+    screen.type("ctrl-c")
+    screen.wait_for(r"\d", PATIENCE_S)
+    screen.wait_quiet()
+    assert re.findall(r"\d+", screen.text()) == [str(int(signal.SIGINT))]
+
+
+def test_ctrl_z_stops_it_and_fg_brings_it_back(terminal):
+    shell = terminal(["bash", "--norc", "-i"], PS1="prompt> ")
+    shell.wait_for("prompt>", PATIENCE_S)
+    shell.type(*" ".join(command_line([*PLAIN, "cat"])), "enter")
+    shell.type(*"hello", "enter")
+    shell.wait_for(r"hello\s+hello", PATIENCE_S)
+    shell.type("ctrl-z")
+    shell.wait_for("Stopped", PATIENCE_S)
+    shell.type("f", "g", "enter")
+    shell.type(*"again", "enter")
+    shell.wait_for(r"again\s+again", PATIENCE_S)
+    shell.type("ctrl-d")
+    shell.type(*"echo code=$?", "enter")
+    shell.wait_for("code=0", PATIENCE_S)
+    shell.type("ctrl-d")
+    shell.exit_code(PATIENCE_S)
+
+
+# -- the report ----------------------------------------------------------------------------------
+
+DAEMON = """
+import os, sys, time
+if os.fork():
+    os.wait()
+    sys.stdin.read()
+    sys.exit()
+os.setsid()
+if os.fork():
+    os._exit(0)
+while os.getppid() == int(sys.argv[1]):
+    time.sleep(0.01)
+print(os.getpid(), flush=True)
+time.sleep(1000)
+"""
+"""Leaves a process in a session of its own, whose parent has ended; it says its pid."""
+
+
+def test_a_process_that_left_its_parent_is_told_from_others(begin, driver: Driver, spawn: Spawn):
+    other = spawn()
+    scenario = driver({**h100s(2), "device.*.memory_used": 12 << 30})
+    process = begin([sys.executable, "-c", DAEMON, "0"], "--format", "json", "--interval", "0.2",
+                    env=scenario.env(), stdin=subprocess.PIPE)  # fmt: skip
+    mine = int(said(process, ""))
+    scenario.set("device.1.process.0", f"pid={mine} type=C memory=8G sm=40")
+    scenario.set("device.1.process.1", f"pid={other.pid} type=C memory=3G sm=20")
+    try:
+        time.sleep(2)  # what is measured is time
+        process.stdin.close()
+        process.stdin = None
+        process.wait(PATIENCE_S)
+    finally:
+        os.kill(mine, signal.SIGKILL)  # it holds the pipes open, as it would without us
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    report = json.loads(errors)
+    assert [device["used"] for device in report["devices"]] == [False, True]
+    ours, others, rest = report["devices"][1]["holders"]
+    assert (ours["who"], ours["memory_peak_bytes"]) == ("job", 8 << 30)
+    assert (others["who"], others["memory_peak_bytes"]) == ("others", 3 << 30)
+    assert rest["memory_peak_bytes"] >= 1 << 30
+    assert {p["pid"]: p["job"] for p in report["processes"]} == {mine: True, other.pid: False}
+    assert report["job"]["left_running"] == 1
+    assert report["duration_s"] >= 2
+
+
+def test_without_a_driver_it_runs_and_says_so_in_a_sentence(begin):
+    process = begin(["sleep", "3"], "--interval", "0.2")
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert "The NVIDIA driver library (libnvidia-ml.so.1) was not found." in " ".join(
+        errors.split()
+    )
+    assert "Time to solution" in errors
+    assert "\x1b" not in errors
+
+
+def test_the_report_of_the_demo_is_on_stderr(begin):
+    process = begin([*SHELL, "echo out; sleep 2; exit 5"], "--demo", "--interval", "0.25")
+    out, errors = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (5, "out\n")
+    for part in ("SIMULATED", "exit code 5", "GPU-hours", "Wh", "this job", "others"):
+        assert part in errors
+    assert max(map(len, errors.splitlines())) <= 80

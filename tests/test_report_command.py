@@ -1,0 +1,74 @@
+"""`gputop report` and the report's side of `gputop run`, through the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from gputop.__main__ import run
+from gputop.recording import RecordingWriter
+from tests.demo_records import demo_records
+
+
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    path = tmp_path / "demo.ndjson.zst"
+    with RecordingWriter(path, sync=False) as writer:
+        for record in demo_records(2, 30):
+            writer.write(record)
+    return path
+
+
+def test_a_report_from_a_recording(recording, capsys):
+    assert run(["report", str(recording)]) == 0
+    page = capsys.readouterr().out
+    assert "30.00 s" in page
+    assert "GPU 1" in page
+
+
+def test_a_part_of_it(recording, capsys):
+    assert run(["report", str(recording), "--from", "10s", "--to", "20s", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["duration_s"] == pytest.approx(10)
+
+
+def test_the_suffix_chooses_the_format(recording, tmp_path, capsys):
+    for name, begins in (("a.html", "<!doctype"), ("a.md", "# "), ("a.json", "{"),
+                         ("a.txt", "recording")):  # fmt: skip
+        assert run(["report", str(recording), "-o", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).read_text().startswith(begins)
+    assert run(["report", str(recording), "-o", str(tmp_path / "a.html")]) == 1
+    assert run(["report", str(recording), "-o", str(tmp_path / "a.pdf")]) == 2
+    assert run(["report", str(recording), "-o", str(tmp_path / "a.html"), "--force"]) == 0
+
+
+def test_two_are_compared_and_three_are_too_many(recording, capsys):
+    assert run(["report", str(recording), str(recording)]) == 0
+    assert "The whole run" in capsys.readouterr().out
+    assert run(["report", *[str(recording)] * 3]) == 2
+
+
+def test_a_file_cut_off_reports_what_is_there_and_says_so(recording, capsys):
+    whole = recording.read_bytes()
+    recording.write_bytes(whole[: len(whole) * 2 // 3])
+    assert run(["report", str(recording)]) == 0
+    assert re.search(r"cut off\s+after line", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("words", [["--from", "soon"], ["no-such-file"], []])
+def test_mistakes_are_one_sentence(recording, words, capsys):
+    path = [] if words[:1] == ["no-such-file"] or not words else [str(recording)]
+    assert run(["report", *path, *words]) in (1, 2)
+    assert re.fullmatch(r"gputop: .*\.\n", capsys.readouterr().err)
+
+
+def test_prices_come_from_the_settings(recording, tmp_path, capsys):
+    settings = tmp_path / "config.toml"
+    settings.write_text('[prices]\nkwh = 0.3\nco2_g_per_kwh = 400\ncurrency = "EUR"\n')
+    assert run(["report", str(recording), "--config", str(settings)]) == 0
+    assert re.search(
+        r"Cost +\d+\.\d\d EUR for the GPUs' energy, \d+ g CO2", capsys.readouterr().out
+    )
