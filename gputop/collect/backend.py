@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -88,6 +88,16 @@ class Host(Protocol):
         """The processes behind the driver's pids, with what the host knows of each."""
 
 
+class Past(Protocol):
+    """What is still known of the time before the collector."""
+
+    def start(self) -> None:
+        """Begin to read it, without blocking."""
+
+    def events(self, inventory: Iterable[DeviceInfo]) -> list[Event]:
+        """What happened, once: empty until it is read, and from the second call on."""
+
+
 @dataclass(slots=True)
 class Machine:
     """Where one collector's readings come from."""
@@ -95,3 +105,4 @@ class Machine:
     devices: Devices
     host: Host
     simulated: bool = False
+    past: Past | None = None

@@ -177,6 +177,8 @@ class Collector:
         self._watch()
         if not self._options.released:
             self._machine.devices.open()
+        if self._machine.past is not None:
+            self._machine.past.start()
         gc.freeze()
         why = self._rest(Why.NEWS)
         while self._ending is None:
@@ -245,6 +247,8 @@ class Collector:
         """
         answers = self._machine.devices.answers()
         self._look_for_all(answers, answered)
+        if self._machine.past is not None and self._found_all:
+            answers.events = [*self._machine.past.events(answers.inventory), *answers.events]
         self._answers = self._selection.apply(answers)
         if not self._know_selected(answers):
             return

@@ -87,9 +87,10 @@ def machine_from(args: argparse.Namespace) -> Machine:
 
         return demo_machine(args.demo_devices, args.demo_seed, args.demo_start)
     from gputop.collect.host import this_host
+    from gputop.collect.kernel_log import KernelLog
     from gputop.collect.nvml import NvmlDevices
 
-    return Machine(NvmlDevices(), this_host())
+    return Machine(NvmlDevices(), this_host(), past=KernelLog())
 
 
 def stream_arguments(args: argparse.Namespace) -> list[str]:

@@ -26,6 +26,7 @@ CHECKS: dict[str, Check] = {
     "devices": driver_checks.devices,
     "pid namespace": driver_checks.pid_namespace,
     "persistence": driver_checks.persistence,
+    "kernel log": driver_checks.kernel_log,
     "terminal": program_checks.terminal_type,
     "colours": program_checks.colors,
     "size": program_checks.size,

@@ -318,3 +318,19 @@ def persistence(around: Surroundings) -> Finding | None:
         "info", f"persistence mode is off on device {', '.join(map(str, off))}",
         "Starts take seconds while nobody uses the device; enable nvidia-persistenced.",
     )  # fmt: skip
+
+
+def kernel_log(around: Surroundings) -> Finding | None:
+    """Whether the Xids of before the start can be read."""
+    try:
+        fd = os.open(around.root / "dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        return Finding(
+            "info", "the kernel's log (/dev/kmsg) is denied",
+            "Xids from before the start are shown where the journal can be read: join the group "
+            "systemd-journal, or have kernel.dmesg_restrict set to 0.",
+        )  # fmt: skip
+    except OSError:
+        return None  # a container has none
+    os.close(fd)
+    return Finding("ok", "readable: Xids from before the start are shown")

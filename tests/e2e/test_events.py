@@ -80,3 +80,22 @@ def test_a_stream_runs_a_command_too(driver: Driver, run: Run, folder: Path) -> 
 def test_a_command_that_fails_is_told_on_the_screen(driver: Driver, gputop: Start) -> None:
     terminal = gputop(driver({**HEALTHY, "device.0.lost": 1}), "--on-event", "false")
     terminal.wait_for("ended with exit code 1")
+
+
+def test_xids_of_before_the_start_are_listed_as_such(
+    driver: Driver, gputop: Start, run: Run, tmp_path: Path
+) -> None:
+    log = tmp_path / "kmsg"
+    bus = "0000:00:00"
+    scenario = driver({**HEALTHY, "device.1.pci_bus_id": f"0000{bus.replace(':00:', ':3B:')}.0"})
+    log.write_text("4,1,1000000,-;NVRM: Xid (PCI:0000:3b:00): 95, pid=1, \x1b[31mUncontained\n")
+    env = {"GPUTOP_KERNEL_LOG": str(log)}
+    program = run(scenario, "check", "--wait", "0.5", "--format", "json", env=env)
+    assert program.end() == 0, program.out
+    (before,) = json.loads(program.out)["before_start"]
+    assert (before["rule"], before["where"][0]) == ("xid:95", "1")
+    terminal = gputop(scenario, env=env, size=(120, 40))
+    terminal.wait_alive(0, changes=0)
+    terminal.wait_device(1, "util")
+    terminal.press("w", shows="Xid 95: uncontained memory error")
+    assert "before start" in terminal.text()
