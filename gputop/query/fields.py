@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 from gputop.query.literals import (
     BadValue,
@@ -24,7 +25,8 @@ from gputop.query.literals import (
 )
 from gputop.query.subject import STATES, Amount, Place, Subject
 
-Test = Callable[[Subject], bool | None]
+Test = Callable[[Any], bool | None]
+"""Asked of a :class:`~gputop.query.subject.Subject`, or of what another language is about."""
 COMPARISONS = (":", "=", ">=", "<=", ">", "<")
 EQUALS = (":", "=")
 
@@ -108,7 +110,8 @@ def _place_test(item: str) -> Callable[[Place], bool | None]:
     return on_uuid
 
 
-def _gpu(operator: str, value: str) -> Test:
+def gpu_field(operator: str, value: str) -> Test:
+    """Devices by index, range, instance or UUID, of a subject with `places`."""
     tests = [_place_test(item) for item in words(value)]
     if not tests:
         raise BadValue(_GPU_WANTED)
@@ -127,7 +130,7 @@ def _any(answers: Iterable[bool | None]) -> bool | None:
 # -- words ---------------------------------------------------------------------------------------
 
 
-def _text(get: Callable[[Subject], str | None], wanted: str) -> Callable[[str, str], Test]:
+def text_field(get: Callable[[Subject], str | None], wanted: str) -> Callable[[str, str], Test]:
     """`:` finds any of the words in the value, `=` wants one of them to be the value."""
 
     def make(operator: str, value: str) -> Test:
@@ -201,12 +204,12 @@ def _mine(operator: str, value: str) -> Test:
 
 # fmt: off
 FIELDS: tuple[Field, ...] = (
-    Field("user", (), EQUALS, _text(attrgetter("user"), "a user's name, or several"),
+    Field("user", (), EQUALS, text_field(attrgetter("user"), "a user's name, or several"),
           "owner; = wants the whole name", "user:ann,bob"),
-    Field("gpu", ("device",), EQUALS, _gpu,
+    Field("gpu", ("device",), EQUALS, gpu_field,
           "index, range, MIG instance or start of a UUID", "gpu:0,2-3"),
     Field("pid", (), COMPARISONS, _pid, "process id", "pid:4101"),
-    Field("name", (), EQUALS, _text(attrgetter("name"), "a program's name, or several"),
+    Field("name", (), EQUALS, text_field(attrgetter("name"), "a program's name, or several"),
           "program's name", "name:python"),
     Field("cmd", ("command",), EQUALS, _command, "command line with its arguments",
           'cmd:"train.py --lr"'),
@@ -227,10 +230,6 @@ FIELDS: tuple[Field, ...] = (
 )
 # fmt: on
 
-BY_NAME: dict[str, Field] = {
-    name: field for field in FIELDS for name in (field.name, *field.aliases)
-}
-
 
 def plain_text(text: str) -> Test:
     """Text anywhere in name, command line, user or pid, whatever its case.
@@ -244,3 +243,18 @@ def plain_text(text: str) -> Test:
         return any(wanted in part.casefold() for part in known if part is not None)
 
     return test
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """The fields of one kind of thing, and what plain text means there."""
+
+    fields: tuple[Field, ...]
+    plain_text: Callable[[str], Test]
+
+    def field(self, name: str) -> Field | None:
+        """The field of a name or alias."""
+        return next((f for f in self.fields if name in (f.name, *f.aliases)), None)
+
+
+PROCESSES = Language(FIELDS, plain_text)

@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from gputop.errors import UsageError
-from gputop.query.fields import BY_NAME, FIELDS, Test, plain_text
+from gputop.query.fields import PROCESSES, Language, Test
 from gputop.query.literals import BadValue
-from gputop.query.subject import Subject
 from gputop.text import fit
 
 LONGEST = 1000
@@ -45,7 +45,7 @@ class Term:
     test: Test
     negated: bool = False
 
-    def holds(self, subject: Subject) -> bool:
+    def holds(self, subject: Any) -> bool:
         """Whether it is known to be so."""
         answer = self.test(subject)
         return answer is not None and answer is not self.negated
@@ -53,27 +53,28 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A compiled filter: call it with a process. Without terms it lets everything through."""
+    """A compiled filter: call it with a process, or what else its language is about. Without
+    terms it lets everything through."""
 
     text: str = ""
     terms: tuple[Term, ...] = ()
     unfinished: bool = False
     """True while more is being written behind `text` that is no filter yet."""
 
-    def __call__(self, subject: Subject) -> bool:
-        """Whether a process passes."""
+    def __call__(self, subject: Any) -> bool:
+        """Whether the subject passes."""
         return all(term.holds(subject) for term in self.terms)
 
 
-def compile_filter(text: str) -> Filter:
-    """The filter that `text` describes.
+def compile_filter(text: str, language: Language = PROCESSES) -> Filter:
+    """The filter that `text` describes in a language.
 
     Raises:
         QueryError: a term is not finished, or names no field or value that there is.
     """
     if len(text) > LONGEST:
         raise QueryError(f"A filter has at most {LONGEST} characters.", LONGEST)
-    return Filter(text, tuple(_terms(text)))
+    return Filter(text, tuple(_terms(text, language)))
 
 
 def _skip_blanks(text: str, at: int) -> int:
@@ -81,15 +82,15 @@ def _skip_blanks(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _terms(text: str) -> Iterator[Term]:
+def _terms(text: str, language: Language) -> Iterator[Term]:
     at = _skip_blanks(text, 0)
     while at < len(text):
-        test, negated, at = _term(text, at)
+        test, negated, at = _term(text, at, language)
         yield Term(test, negated)
         at = _skip_blanks(text, at)
 
 
-def _term(text: str, at: int) -> tuple[Test, bool, int]:
+def _term(text: str, at: int, language: Language) -> tuple[Test, bool, int]:
     """The term at `at`, whether it is turned round, and where it ends."""
     start = at
     negated = _NEGATION.match(text, at) is not None
@@ -100,22 +101,22 @@ def _term(text: str, at: int) -> tuple[Test, bool, int]:
         )
     if _OPERATOR.match(text, at):
         raise QueryError(
-            f"The {text[at]} at position {at + 1} needs a field before it: {_names()}.", at
+            f"The {text[at]} at position {at + 1} needs a field before it: {_names(language)}.", at
         )
     if match := _FIELD.match(text, at):
-        test, at = _field_test(text, match)
+        test, at = _field_test(text, match, language)
         return test, negated, at
     value, at = _value(text, at)
-    return plain_text(value), negated, at
+    return language.plain_text(value), negated, at
 
 
-def _field_test(text: str, match: re.Match[str]) -> tuple[Test, int]:
+def _field_test(text: str, match: re.Match[str], language: Language) -> tuple[Test, int]:
     start, name, operator = match.start(), match[1], match[2].strip()
-    field = BY_NAME.get(name.casefold())
+    field = language.field(name.casefold())
     if field is None:
         raise QueryError(
-            f'Fields are {_names()}; there is no field "{fit(name, 20)}" (position {start + 1}). '
-            "Quote the text to search for it as it is.",
+            f'Fields are {_names(language)}; there is no field "{fit(name, 20)}" '
+            f"(position {start + 1}). Quote the text to search for it as it is.",
             start,
         )
     if operator not in field.operators:
@@ -144,5 +145,5 @@ def _value(text: str, at: int) -> tuple[str, int]:
     return (match[0], match.end()) if match else ("", at)
 
 
-def _names() -> str:
-    return ", ".join(field.name for field in FIELDS)
+def _names(language: Language) -> str:
+    return ", ".join(field.name for field in language.fields)

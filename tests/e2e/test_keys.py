@@ -217,6 +217,14 @@ def _cursor(terminal: Gputop) -> str:
     return found[1] if found else ""
 
 
+def filters_warnings(terminal: Gputop, key: str) -> None:
+    terminal.press(key, shows="^ ?/ ")
+    terminal.press("gpu:0", shows="No warning passes")
+    terminal.press("enter", hides="Fields: ")
+    terminal.press(key, shows="Fields: ")
+    terminal.press("esc", shows="critical .* 1 ")
+
+
 def opens_the_device(terminal: Gputop, key: str) -> None:
     terminal.press(key, shows="Bus id")
     terminal.press("esc", hides="Bus id")
@@ -511,7 +519,10 @@ CHECKS: tuple[Check, ...] = (
     Check("warnings", "back", goes_back(("w",), "Nothing to warn of"), STILL,
           opened(("w",), "Nothing to warn of")),
     Check("warnings", "open", opens_the_device, {**STILL, "device.1.clocks_event_reasons": 0x40},
-          opened(("w",), r"critical .* 1 H100")),
+          opened(("w",), r"critical .* 1 +hardware")),
+    Check("warnings", "filter", filters_warnings,
+          {**STILL, "device.1.clocks_event_reasons": 0x40},
+          opened(("w",), r"critical .* 1 +hardware")),
     Check("page", "go(1)", scrolls("home", TOP, SECOND), STILL, IN_HELP),
     Check("page", "go(-1)", scrolls("down", SECOND, TOP), STILL, IN_HELP),
     Check("page", "go_page(1)", scrolls("home", TOP, "Moving"), STILL, IN_HELP, (80, 20)),

@@ -35,13 +35,13 @@ from gputop.ui.processes.columns import (
     lay_out,
     sorted_rows,
 )
-from gputop.ui.processes.filter_bar import FilterBar
 from gputop.ui.processes.model import TableModel
 from gputop.ui.processes.note import Note, fit_notes
 from gputop.ui.processes.rows import Row, RowOptions, build_rows, cards_of, total
 from gputop.ui.processes.table import ProcessTable
 from gputop.ui.themes import DARK, MONO, Palette
 from gputop.ui.view import View
+from gputop.ui.widgets.filter_bar import FilterBar
 from tests.samples import (
     GIB,
     MIG_UUIDS,

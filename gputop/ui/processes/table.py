@@ -24,7 +24,6 @@ from gputop.ui.processes.columns import (
     chosen_columns,
     sort_column,
 )
-from gputop.ui.processes.filter_bar import FilterBar
 from gputop.ui.processes.model import TableModel
 from gputop.ui.processes.note import Note
 from gputop.ui.processes.picture import Look, Picture, message
@@ -39,6 +38,7 @@ from gputop.ui.processes.rows import (
 )
 from gputop.ui.view import DeviceView, View
 from gputop.ui.widgets.base import LineWidget, blank
+from gputop.ui.widgets.filter_bar import FilterBar
 
 __all__ = ["TABLE_KEYS", "FilterBar", "ProcessTable"]
 

@@ -10,12 +10,12 @@ from textual.strip import Strip
 
 from gputop.ui.charts.layout import SMALLEST
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, bindings
-from gputop.ui.processes.filter_bar import FilterBar
 from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
 from gputop.ui.screens.base import ViewScreen
 from gputop.ui.view import View
 from gputop.ui.widgets.base import LineWidget, blank
 from gputop.ui.widgets.device_grid import DeviceGrid
+from gputop.ui.widgets.filter_bar import FilterBar
 from gputop.ui.widgets.footer import Footer, window_text
 from gputop.ui.widgets.header import Header
 from gputop.ui.widgets.host_panel import PANEL_ROWS, HostPanel

@@ -1,4 +1,4 @@
-"""The line in which the process filter is typed; the table follows every key."""
+"""The line in which a filter is typed; what it filters follows every key."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from gputop.query import FIELDS, Filter, QueryError, compile_filter
-
-HINT = f"Fields: {' '.join(field.name for field in FIELDS)}"
+from gputop.query import PROCESSES, Filter, Language, QueryError, compile_filter
 
 
 class FilterBar(Vertical):
@@ -52,14 +50,23 @@ class FilterBar(Vertical):
     class Cleared(Message):
         """Esc: there is no filter any more."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        language: Language = PROCESSES,
+        example: str = "user:ann gpu:0 mem>10G",
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
-        self.input = Input(
-            placeholder="text, or user:ann gpu:0 mem>10G", compact=True, select_on_focus=False
-        )
+        self._language = language
+        self.input = Input(placeholder=f"text, or {example}", compact=True, select_on_focus=False)
         self.input.cursor_blink = False  # a blinking cursor costs more than the whole table
         self._error = Static("", id="filter-error", markup=False)
-        self._hint = Static(HINT, id="filter-hint", markup=False)
+        self._hint = Static(
+            f"Fields: {' '.join(field.name for field in language.fields)}",
+            id="filter-hint",
+            markup=False,
+        )
         self._good = Filter()
         """What the text was when it last was a filter."""
 
@@ -92,7 +99,7 @@ class FilterBar(Vertical):
         """Filter with every key; an unfinished text leaves the last filter in force."""
         event.stop()
         try:
-            self._good = compile_filter(event.value)
+            self._good = compile_filter(event.value, self._language)
         except QueryError as error:
             self._say(str(error))
             self.post_message(self.Changed(replace(self._good, unfinished=True)))
