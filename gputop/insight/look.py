@@ -15,7 +15,7 @@ from gputop.insight.verdicts import Evidence
 from gputop.model.frame import DeviceUse, Process
 from gputop.model.metrics import BY_NAME
 from gputop.model.missing import NEEDS_TWO_READINGS, PENDING
-from gputop.state.history import Series, Span
+from gputop.state.history import Series, Span, Stretch
 from gputop.state.store import DeviceState, Store
 from gputop.state.throttle import Share
 
@@ -84,23 +84,17 @@ class Scene:
 
     def host_mean(self, name: str) -> float | None:
         """The mean of one of the host's series over the window."""
-        return self.over(self.store.host_history.series(name), self.window_s, PART, "mean")
+        found = self.stretch(self.store.host_history.series(name), self.window_s)
+        return found.span.mean if found and found.reach_s >= PART * self.window_s else None
 
-    def over(
-        self, series: Series | None, seconds: float, reach: float, part: str, slow: bool = False
-    ) -> float | None:
-        """The low, mean or high of a series over the last `seconds`; None unless enough of them
-        was read, over `reach` of the time.
-        """
+    def stretch(self, series: Series | None, seconds: float, slow: bool = False) -> Stretch | None:
+        """A series over the last `seconds`; None unless enough of them was read."""
         if series is None:
             return None
         found = series.stretch(self.now - seconds, int(self.now) + 1)
         expected = seconds / max(self.store.period_s, 1.0)
         least = LEAST_SLOW_READINGS if slow else LEAST_READ * expected
-        if found is None or found.read < least or found.reach_s < reach * seconds:
-            return None
-        number: float = getattr(found.span, part)
-        return number
+        return found if found is not None and found.read >= least else None
 
 
 class Look:
@@ -110,32 +104,38 @@ class Look:
         self.scene, self.device = scene, device
         self.lenient = False
         """True while the rule of the verdict that stands is asked: its edges are wider."""
-        self._numbers: dict[tuple[str, str, float, float], float | None] = {}
+        self._stretches: dict[tuple[str, float], Stretch | None] = {}
 
     # --- numbers ---------------------------------------------------------------------------------
 
     def mean(self, name: str) -> float | None:
         """The mean of a metric over the window."""
-        return self._number(name, "mean", self.scene.window_s, PART)
+        span = self._span(name, self.scene.window_s, PART)
+        return span.mean if span else None
 
     def peak(self, name: str) -> float | None:
         """The highest reading that the window has."""
-        return self._number(name, "high", self.scene.window_s, PART)
+        span = self._span(name, self.scene.window_s, PART)
+        return span.high if span else None
 
-    def high(self, name: str, seconds: float | None = None) -> float | None:
-        """The highest reading in the window, or in the last `seconds`, if they were all read."""
-        return self._number(name, "high", seconds or self.scene.window_s, WHOLE)
+    def high(self, name: str, seconds: float) -> float | None:
+        """The highest reading in the last `seconds`, if they were all read."""
+        span = self._span(name, seconds, WHOLE)
+        return span.high if span else None
 
     def low(self, name: str) -> float | None:
         """The lowest reading in the window, if it was all read."""
-        return self._number(name, "low", self.scene.window_s, WHOLE)
+        span = self._span(name, self.scene.window_s, WHOLE)
+        return span.low if span else None
 
-    def _number(self, name: str, part: str, seconds: float, reach: float) -> float | None:
-        key = (name, part, seconds, reach)
-        if key not in self._numbers:
+    def _span(self, name: str, seconds: float, reach: float) -> Span | None:
+        """What the last `seconds` held, if readings reach over so much of them."""
+        key = (name, seconds)
+        if key not in self._stretches:
             series, slow = self.device.history.series(name), BY_NAME[name].tier == "slow"
-            self._numbers[key] = self.scene.over(series, seconds, reach, part, slow)
-        return self._numbers[key]
+            self._stretches[key] = self.scene.stretch(series, seconds, slow)
+        found = self._stretches[key]
+        return found.span if found and found.reach_s >= reach * seconds else None
 
     def now(self, name: str) -> float | None:
         """A metric's current value."""
@@ -224,11 +224,17 @@ class Look:
         return self.scene.holders.get(self.device.uuid, [])
 
     @cached_property
+    def main(self) -> Process | None:
+        """The process that holds most memory on it; None where that is not known."""
+        most = max(self.holders or (), key=lambda one: one[1].memory_bytes or 0, default=None)
+        return most[0] if most and most[1].memory_bytes else None
+
+    @cached_property
     def peers(self) -> list[Look]:
         """The other devices of the same model that run its job and are busy: those on which the
         process that holds most here runs too, or one of its name and user that began with it.
         """
-        main = _main(self.holders)
+        main = self.main
         if main is None:
             return []
         found = []
@@ -236,7 +242,7 @@ class Look:
             if device is self.device or device.info.name != self.device.info.name:
                 continue
             other = self.scene.look(device)
-            its = _main(other.holders) if device.reading.status == "ok" else None
+            its = other.main if device.reading.status == "ok" else None
             if its is not None and _same_job(main, its) and other.busy:
                 found.append(other)
         return found
@@ -312,12 +318,6 @@ def span_text(seconds: float) -> str:
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
-
-
-def _main(holders: list[Holder] | None) -> Process | None:
-    """The process that holds most memory on a device; None where that is not known."""
-    known = [(use.memory_bytes, process) for process, use in holders or () if use.memory_bytes]
-    return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
 def _same_job(one: Process, other: Process) -> bool:

@@ -70,7 +70,7 @@ class VerdictBook:
         entry = self._entries.get(uuid)
         if entry is None:
             return "Nothing has been read yet."
-        return "" if entry.verdict else entry.silence
+        return entry.silence
 
 
 def _judge(look: Look, entry: _Entry) -> None:
@@ -86,7 +86,7 @@ def _judge(look: Look, entry: _Entry) -> None:
     # What is found of a device for the first time stands at once.
     if key == standing or key == entry.heard or not entry.judged:
         entry.verdict = found
-        entry.silence = _silence(look)
+        entry.silence = "" if found else _silence(look)
         entry.judged = entry.judged or found is not None
     entry.heard = key
 

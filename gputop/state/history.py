@@ -119,14 +119,18 @@ class Ring:
         """What lay in [start, end), and how much of it was read; None when nothing was."""
         cells = self._cut(start, end)[1]
         counts = cells[COUNT::4]
-        read = [n for n, count in enumerate(counts) if count]
-        if not read:
-            return None
         lows, means, highs = cells[LOW::4], cells[MEAN::4], cells[HIGH::4]
-        if len(read) < len(counts):
+        reach = len(counts)
+        if not all(counts):
+            read = [n for n, count in enumerate(counts) if count]
+            if not read:
+                return None
             lows, means, highs = ([part[n] for n in read] for part in (lows, means, highs))
-        span = Span(min(lows), sum(means) / len(read), max(highs))
-        return Stretch(span, len(read), (read[-1] + 1 - read[0]) * self.width)
+            reach = read[-1] + 1 - read[0]
+        if not lows:
+            return None
+        span = Span(min(lows), sum(means) / len(lows), max(highs))
+        return Stretch(span, len(lows), reach * self.width)
 
     def buckets(self, start: float, end: float) -> dict[int, Span]:
         """The buckets in [start, end) that hold a reading, by their number."""
