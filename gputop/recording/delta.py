@@ -133,8 +133,6 @@ class _Tree:
             touched.add(path)
         for path, value in put:
             holder = self._holder(path)
-            if type(holder) is list and not (type(path[-1]) is int and 0 <= path[-1] < len(holder)):
-                raise Misfit("puts something beyond the end of a list")
             holder[path[-1]] = value
             touched.add(path)
         if touched:
@@ -166,8 +164,8 @@ class _Tree:
                 place = place[key]
         except (LookupError, TypeError):
             raise Misfit("names what is not there") from None
-        if type(place) is list and (type(path[-1]) is not int or path[-1] < 0):
-            raise Misfit("names what is not there")
+        if type(place) is list and not (type(path[-1]) is int and 0 <= path[-1] < len(place)):
+            raise Misfit("names what is beyond the end of a list")
         if type(place) not in (dict, list) or (type(place) is dict and type(path[-1]) is not str):
             raise Misfit("names what is not there")
         return place

@@ -43,6 +43,8 @@ class End(msgspec.Struct, tag="end"):
 
 Line = AnyRecord | Delta | Header | Again | End
 _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+_plain_decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+"""It looks at what the other passes over: text that is no UTF-8 under a name nobody knows."""
 
 
 class LineDecoder:
@@ -73,7 +75,7 @@ class LineDecoder:
         self.ended = isinstance(record, End)
         match record:
             case Frame():
-                self._frames.start(msgspec.json.decode(line))
+                self._frames.start(decode_as(_plain_decoder, line, self.number))
             case Delta():
                 return self._frame_of(record)
             case Again():

@@ -20,7 +20,7 @@ LONGEST_INPUT = 1 << 13
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("target", choices=("frames", "settings"))
+    parser.add_argument("target", choices=("frames", "recordings", "settings"))
     parser.add_argument("--seconds", type=int, default=0, help="stop after so long")
     parser.add_argument("--runs", type=int, default=-1, help="stop after so many inputs")
     parser.add_argument("--corpus", help="a folder to keep what was worth keeping, for next time")

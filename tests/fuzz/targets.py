@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from gputop.errors import SettingsError
+from gputop.errors import GputopError, SettingsError
 from gputop.export.formats import FORMATS, PRINTABLE, Options
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.verdict_book import VerdictBook
 from gputop.model.codec import decode, encode
-from gputop.model.frame import DeviceReading, Frame, Hello, Job, ReadTimes
+from gputop.model.frame import AnyRecord, DeviceReading, Frame, Hello, Job, ReadTimes
+from gputop.recording import RecordingIndex, RecordingWriter, read, read_block
+from gputop.recording.container import CONTAINERS, PLAIN, Container
 from gputop.settings import SETTINGS, parse
 from gputop.sources.lines import RecordLines
 from gputop.state.process_history import ProcessHistory
@@ -28,6 +33,8 @@ from tests.samples import (
 )
 
 LONGEST_SENTENCE = 600
+SCRATCH = next(f for f in ("/dev/shm", tempfile.gettempdir()) if Path(f).is_dir())
+"""Where recordings are written: in memory where that is possible."""
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -62,6 +69,40 @@ def frames(content: bytes) -> None:
         device.throttle.shares(store.now, 60.0)
     if store.hello is not None and store.frame is not None:
         check_files(store.hello, store.frame)
+
+
+def recordings(content: bytes) -> None:
+    """A file is records up to where it ends or is cut, or one sentence; block by block too."""
+    with tempfile.NamedTemporaryFile(dir=SCRATCH) as file:
+        file.write(content)
+        file.flush()
+        path = Path(file.name)
+        with RecordedProblem():
+            reader = read(path)
+            for record in reader:
+                assert decode(encode(record), 1) == record
+            assert reader.ending is not None
+            assert reader.ending.line <= content.count(b"\n") + 1 or content[:1] != b"{"
+        with RecordedProblem():
+            index = RecordingIndex(path)
+            while index.scan():
+                pass
+            index.close()
+            for block in index.blocks:
+                with RecordedProblem():
+                    list(read_block(path, block))
+
+
+class RecordedProblem(contextlib.suppress):
+    """Takes the errors of the package, each one sentence."""
+
+    def __init__(self) -> None:
+        super().__init__(GputopError)
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        if isinstance(error, GputopError):
+            check_sentence(str(error).replace(SCRATCH, ""))
+        return bool(super().__exit__(kind, error, trace))
 
 
 def check_files(hello: Hello, frame: Frame) -> None:
@@ -113,6 +154,31 @@ def _minute(reading: DeviceReading) -> list[bytes]:
     return frames
 
 
+def recording_seeds() -> list[bytes]:
+    """Short recordings of each kind of device, with deltas; of the last one packed in each way."""
+    seeds = []
+    for info, reading in sample_devices():
+        reading.samples = []
+        frames = [
+            sample_frame(seq=number, boottime_s=BOOTTIME_S + number, devices=[reading],
+                         processes=sample_frame().processes[number : number + 2])
+            for number in range(3)
+        ]  # fmt: skip
+        seeds.append(recorded([sample_hello(devices=[info]), *frames], PLAIN))
+    packed = [recorded([no_driver_hello(), *frames], c) for c in CONTAINERS if c is not PLAIN]
+    return [*seeds, *packed]
+
+
+def recorded(records: list[AnyRecord], container: Container) -> bytes:
+    """The bytes of a recording."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"a{container.suffix}")
+        with RecordingWriter(path, sync=False) as writer:
+            for record in records:
+                writer.write(record)
+        return path.read_bytes()
+
+
 def settings_seeds() -> list[bytes]:
     """The README's sample, and a line for every setting with its default."""
     sample = re.search(r"```toml\n(.*?)```", README.read_text(), re.DOTALL)
@@ -149,6 +215,9 @@ class Target:
 TARGETS = {
     "frames": Target(
         frames, frame_seeds, ('"type":"frame"', '"type":"event"', "NaN", "1e999", "null"), True
+    ),
+    "recordings": Target(
+        recordings, recording_seeds, ('"type":"delta"', '"type":"block"', '"type":"end"'), True
     ),
     "settings": Target(
         settings, settings_seeds,
