@@ -1,7 +1,8 @@
 """Draws figures in a thread of its own: a key never waits for a picture.
 
 plotext has one figure for the whole process and is not thread-safe, so one lock is held by
-whoever draws. A thread lives only while there is something to draw.
+whoever draws. One thread draws for a screen as long as it is open: each new one would get memory
+of its own from the C library, and the process would grow.
 """
 
 from __future__ import annotations
@@ -36,22 +37,32 @@ class Drafter:
         self._done = done
         """Called in the thread that drew."""
         self._asked: dict[Hashable, Figure] = {}
-        self._changed = threading.Lock()
-        self._busy = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._open = True
 
     def ask(self, place: Hashable, figure: Figure) -> None:
         """Have a figure drawn."""
         with self._changed:
             self._asked[place] = figure
-            if self._busy:
-                return
-            self._busy = True
-        threading.Thread(target=self._work, name="gputop-charts", daemon=True).start()
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._work, name="gputop-charts", daemon=True
+                )
+                self._thread.start()
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Draw no more; the thread ends when it is through with what it draws."""
+        with self._changed:
+            self._open = False
+            self._changed.notify()
 
     def _next(self) -> tuple[Hashable, Figure] | None:
+        """The figure that has waited longest; None once the drafter is closed."""
         with self._changed:
-            if not self._asked:
-                self._busy = False
+            self._changed.wait_for(lambda: self._asked or not self._open)
+            if not self._open:
                 return None
             place = next(iter(self._asked))
             return place, self._asked.pop(place)

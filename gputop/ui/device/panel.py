@@ -231,6 +231,10 @@ class ChartPanel(LineWidget, can_focus=True):
             self._marks = (key, throttled(look))
         return self._marks[1]
 
+    def on_unmount(self) -> None:
+        """Nothing is drawn for a screen that is gone."""
+        self._drafter.close()
+
     def _take(self, place: Hashable, picture: Picture) -> None:
         """Called in the drafter's thread."""
         self.post_message(self.Drawn(place, picture))
