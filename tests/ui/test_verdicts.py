@@ -10,6 +10,7 @@ from gputop.insight.rules import Thresholds
 from gputop.insight.verdict_book import VerdictBook
 from gputop.model.frame import Frame, Hello
 from gputop.state.store import Store
+from gputop.ui.device.facts import Facts
 from gputop.ui.view import take
 from tests.demo_records import demo_records
 from tests.ui.source import app_on, screen_lines
@@ -48,7 +49,8 @@ async def test_the_device_screen_gives_the_verdict_with_its_evidence_and_the_eff
         await settle(pilot)
         await pilot.press("tab", "right", "enter")
         await settle(pilot)
-        text = " ".join(" ".join(line[64:].split()) for line in screen_lines(app))
+        left = app.screen.query_one(Facts).region.x
+        text = " ".join(" ".join(line[left:].split()) for line in screen_lines(app))
         verdict = app.view.devices[1].verdict
         assert verdict is not None
         assert f"Verdict and efficiency input-starved (estimated) {verdict.sentence}" in text
