@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 
 from gputop.insight.alerts import Alert, Change, severity_rank
 from gputop.insight.before_start import found_before
@@ -15,6 +16,7 @@ from gputop.state.store import DeviceState, Store
 from gputop.text import duration
 
 PAST_KEPT = 500
+"""Warnings of each severity that are still listed when they are over."""
 CHANGES_KEPT = 500
 XID_SHOWN_S = 300.0
 """An Xid is a moment; it is shown as active this long so that it is seen."""
@@ -35,12 +37,47 @@ XID_RANK = 1
 _RANK = {rule.key: rank for rank, rule in enumerate(RULES)}
 
 
+class PastAlerts:
+    """The warnings that are over, in the order of their ends.
+
+    Each severity makes room for its own only: processes that come and go by the hundred do not
+    push a lost device off the list.
+    """
+
+    def __init__(self) -> None:
+        self._alerts: list[Alert] = []
+        self._held: Counter[Severity] = Counter()
+
+    def append(self, alert: Alert) -> None:
+        """Take a warning that has ended; the oldest of its severity may have to go."""
+        self._alerts.append(alert)
+        self._held[alert.severity] += 1
+        if self._held[alert.severity] > PAST_KEPT:
+            oldest = next(n for n, a in enumerate(self._alerts) if a.severity == alert.severity)
+            del self._alerts[oldest]
+            self._held[alert.severity] -= 1
+
+    def extend(self, alerts: Iterable[Alert]) -> None:
+        """Take several, in their order."""
+        for alert in alerts:
+            self.append(alert)
+
+    def __len__(self) -> int:
+        return len(self._alerts)
+
+    def __iter__(self) -> Iterator[Alert]:
+        return iter(self._alerts)
+
+    def __reversed__(self) -> Iterator[Alert]:
+        return reversed(self._alerts)
+
+
 class AlertLog:
     """The warnings of one host."""
 
     def __init__(self, thresholds: Thresholds | None = None) -> None:
         self.thresholds = thresholds or Thresholds()
-        self.past: deque[Alert] = deque(maxlen=PAST_KEPT)
+        self.past = PastAlerts()
         self._active: dict[tuple[str | None, str], Alert] = {}
         self._speaking: dict[tuple[str, str], tuple[float, float]] = {}
         """Since when, and when last, the test of a warning spoke that has not begun."""
@@ -68,6 +105,7 @@ class AlertLog:
                 for rule in RULES:
                     if rule.of_instances:
                         self._follow(rule, instance, now, utc)
+        self._follow_departed(store, now)
         self._follow_events(store, now)
         self._follow_processes(store, now, utc)
 
@@ -136,6 +174,14 @@ class AlertLog:
         """Note what was over as it came."""
         self.past.append(alert)
         self._changes.append(Change("moment", alert))
+
+    def _follow_departed(self, store: Store, now: float) -> None:
+        """A MIG instance that is taken away takes what was wrong with it along."""
+        for key in list(self._active):
+            if key[1] in _RANK and not _is_there(store, key[0]):
+                self._end(key, now)
+        for key in [key for key in self._speaking if not _is_there(store, key[0])]:
+            del self._speaking[key]
 
     def _follow_events(self, store: Store, now: float) -> None:
         for event in store.events:
@@ -245,6 +291,10 @@ class AlertLog:
     def count(self, severity: Severity) -> int:
         """How many warnings of a severity last."""
         return sum(alert.severity == severity for alert in self._active.values())
+
+
+def _is_there(store: Store, uuid: str | None) -> bool:
+    return uuid is None or store.has(uuid)
 
 
 def _order(alert: Alert) -> tuple[int, int, float]:

@@ -23,6 +23,10 @@ from gputop.state.last_good import LastGood, Value
 from gputop.state.throttle import ThrottleAccount
 
 EVENTS_KEPT = 500
+DEPARTED_KEPT = 16
+"""MIG instances that were taken away and are still known, should their layout come back: each
+holds up to half a megabyte of history.
+"""
 UNLISTED_S = 15.0
 """A device that the driver has not listed for so long is lost."""
 _CHARTED_BY_TIER = {
@@ -113,12 +117,11 @@ class Store:
         if not hello.devices and hello.driver.status != "ok":
             return  # the driver is away: what was known stays, greyed
         for info in hello.devices:
-            state = self._devices.get(info.uuid)
-            if state is None:
-                self._devices[info.uuid] = DeviceState(info)
-            else:
-                state.info = info
+            state = self._devices.pop(info.uuid, None) or DeviceState(info)
+            state.info = info
+            self._devices[info.uuid] = state  # behind those that are no longer listed
         self._keep_places(hello)
+        self._forget_departed()
 
     def _keep_places(self, hello: Hello) -> None:
         """A device that is no longer listed stays in its place: `_unlisted` says what of it."""
@@ -130,6 +133,12 @@ class Store:
             if uuid not in listed and info.parent is None and not nameless:
                 listed.insert(min(place, len(listed)), uuid)
         self._order = listed
+
+    def _forget_departed(self) -> None:
+        """Keep the latest of those that have no place any more."""
+        departed = [uuid for uuid in self._devices if uuid not in self._order]
+        for uuid in departed[:-DEPARTED_KEPT]:
+            del self._devices[uuid]
 
     def _apply_frame(self, frame: Frame) -> None:
         self.frame = frame
@@ -202,6 +211,10 @@ class Store:
     def device(self, uuid: str) -> DeviceState | None:
         """A device or MIG instance by its UUID."""
         return self._devices.get(uuid)
+
+    def has(self, uuid: str) -> bool:
+        """Whether a device or MIG instance has a place here now, be it lost."""
+        return uuid in self._order
 
     def _all(self) -> list[DeviceState]:
         return [self._devices[uuid] for uuid in self._order]

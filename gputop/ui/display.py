@@ -30,8 +30,11 @@ from rich.console import RenderableType
 from rich.style import Style
 from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
 from textual.app import App, ReturnType
+from textual.await_remove import AwaitRemove
+from textual.dom import DOMNode
 from textual.driver import Driver
 from textual.drivers import linux_driver
 from textual.drivers._writer_thread import WriterThread
@@ -41,6 +44,7 @@ from textual.message import Message
 from textual.messages import TerminalSupportsSynchronizedOutput
 from textual.screen import Screen
 from textual.strip import Strip
+from textual.widget import Widget
 
 from gputop.ui.cells import Grid, Looks, parse_sgr
 
@@ -564,6 +568,16 @@ class DiffDisplay(App[ReturnType]):
                 frames.update(renderable, cursor if any(cursor) else None)
         finally:
             self.post_display_hook()
+
+    def _prune(self, *nodes: Widget, parent: DOMNode | None = None) -> AwaitRemove:
+        """Let go of widgets that are removed, and of their rows.
+
+        Textual's `get_inner_outer` is an `lru_cache` on a method: it holds the last 1024 widgets'
+        caches with every row in them, 80 MB once enough screens were opened and closed.
+        """
+        if forget := getattr(StylesCache.get_inner_outer, "cache_clear", None):
+            forget()
+        return super()._prune(*nodes, parent=parent)
 
     async def _on_resize(self, event: events.Resize) -> None:
         # Textual calls the handler of every class: this one runs before App's own.

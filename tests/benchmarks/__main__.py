@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.benchmarks.calls import FAST, USUAL, Calls, count_calls
-from tests.benchmarks.link import sshd_path
+from tests.link import sshd_path
 from tests.benchmarks.measure import SHORT_PLAN, Plan, Workplace, measure
 from tests.benchmarks.report import Cell, calls_table, document, table
 from tests.benchmarks.rows import ROWS, SHORT

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.benchmarks.keys import latencies_s
-from tests.benchmarks.link import remote, slow_ssh
+from tests.link import remote, slow_ssh
 from tests.benchmarks.rows import Row
 from tests.benchmarks.tools import Tool, picture_age_s
 from tests.benchmarks.usage import memory_mb, usage

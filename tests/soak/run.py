@@ -18,7 +18,7 @@ from gputop.insight.rules import RULES
 from gputop.model.nvml_tables import xid
 from tests.e2e.program import PATIENCE_S, Gputop, environment
 from tests.soak.screen import Plan
-from tests.soak.script import expected
+from tests.soak.script import LASTING, expected
 
 MARGIN_BYTES = 3_000_000
 """By how much the memory of a process may differ from that of the first hour, beside history."""
@@ -32,22 +32,27 @@ OBJECTS_SHARE = 0.02
 """By how much the number of Python's objects may differ: a leak of any kind shows here first."""
 
 
+HELP = "Esc closes, arrows scroll"
+BACK = "Esc back"
+
+
 @dataclass(frozen=True)
 class Visit:
     """What a user does once in a while."""
 
-    opens: tuple[str, ...]
-    shows: str
-    closes: tuple[str, ...]
+    opens: tuple[tuple[str, str], ...]
+    """Keys, and what comes of each."""
+    gone: str
+    """What is no longer seen behind Esc."""
 
 
 VISITS = (
-    Visit(("?",), "Esc closes, arrows scroll", ("esc",)),
-    Visit(("w",), r"(lasting|over)\)", ("esc",)),
-    Visit(("tab", "enter"), "Esc back", ("esc",)),
-    Visit(("ctrl-p",), "Search for commands", ("esc",)),
-    Visit(("tab", "enter"), "Esc back", ("esc",)),
-    Visit(("/", "user:ann"), "user:ann", ("esc",)),
+    Visit((("?", HELP),), HELP),
+    Visit((("w", r"\((lasting|over)\)"),), r"\((lasting|over)\)"),
+    Visit((("tab", ""), ("enter", BACK)), BACK),
+    Visit((("ctrl-p", "Search for"),), "Search for"),
+    Visit((("tab", ""), ("enter", BACK)), BACK),
+    Visit((("/", "text, or user:ann"), ("user:ann", "/ user:ann")), "/ user:ann"),
 )
 """One between two marks."""
 SIZES = ((120, 40), (200, 50), (80, 24))
@@ -114,13 +119,13 @@ class Soak:
     def _visit(self, terminal: Gputop, minute: int) -> None:
         """Close what is open, and open the next thing, except towards the sample."""
         if self._open is not None:
-            terminal.type(*self._open.closes)
-            terminal.wait_gone(self._open.shows)
+            terminal.press("esc", hides=self._open.gone)
             self._open = None
         if minute < 57:
             visit = VISITS[self._visits % len(VISITS)]
             self._visits += 1
-            terminal.press(*visit.opens, shows=visit.shows)
+            for key, shows in visit.opens:
+                terminal.press(key, shows=shows)
             self._open = visit
 
 
@@ -186,7 +191,7 @@ def _lost(samples: Sequence[Sample]) -> Iterator[str]:
             yield f"hour {sample.hour}: {sample.missed} frames were missed"
         if begun != wanted:
             yield f"hour {sample.hour}: lost {wanted - begun}, unexpected {begun - wanted}"
-        if sample.lasting:
+        if sample.lasting != LASTING:
             yield f"hour {sample.hour}: in the calm there still last {sample.lasting}"
         listed = Counter(
             {n: c for n, c in wanted.items() if severity(n.split()[0]) != "notice"}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gputop.insight.alerts import Alert
-from gputop.model.frame import Frame
+from gputop.model.frame import AnyRecord, Frame
 from gputop.settings import Settings
 from gputop.sources.base import OnRecord, OnStatus
 from gputop.sources.local import LocalSource
@@ -58,10 +58,7 @@ class SoakSource(LocalSource):
         self.taken = threading.Event()
 
     def start(self, on_record: OnRecord, on_status: OnStatus) -> None:
-        def deliver(record: Any) -> None:
-            if not isinstance(record, Frame):
-                on_record(record)
-                return
+        def deliver(record: AnyRecord) -> None:
             self.taken.clear()
             on_record(record)
             self.taken.wait()

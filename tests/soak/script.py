@@ -71,6 +71,8 @@ LAYOUTS = (2, 3)
 """How many MIG instances there are in the first and the second half of an hour."""
 FULL_INSTANCE_MINUTE = 34
 """From then on the last instance's memory is full, until the layout takes it away."""
+LASTING = ["memory_full mig"]
+"""What still lasts at the sample."""
 
 
 def hour_minute(at: float) -> tuple[int, float]:

@@ -24,7 +24,7 @@ from gputop.ui.widgets.footer import Footer
 from gputop.ui.widgets.header import Header
 from gputop.ui.widgets.line import Line
 from gputop.ui.widgets.notice import Notice
-from gputop.ui.widgets.page import Page
+from gputop.ui.widgets.page import LazyRows, Page
 
 DAY_S = 86_400
 WIDE_FROM = 100
@@ -93,17 +93,18 @@ class WarningList(Page):
         of = f"{self.cursor + 1} of {passing}"
         return of if passing == every else f"{of} ({every} in all)"
 
-    def rows(self, width: int) -> list[Strip]:
+    def rows(self, width: int) -> Sequence[Strip]:
         """Lasting ones first."""
         if not self.alerts:
             filtered = bool(self._view.alerts)
             words = "No warning passes the filter." if filtered else "Nothing to warn of so far."
             style = self.palette.style("dim" if filtered else "good")
             return [Line(width).add(f"  {words}", style).strip(style)]
-        return [self._row(alert, width, n == self.cursor) for n, alert in enumerate(self.alerts)]
+        return LazyRows(len(self.alerts), lambda number: self._row(number, width))
 
-    def _row(self, alert: Alert, width: int, picked: bool) -> Strip:
+    def _row(self, number: int, width: int) -> Strip:
         palette, glyphs, columns = self.palette, self.gputop.glyphs, columns_of(width)
+        alert, picked = self.alerts[number], number == self.cursor
         ground = "selection" if picked else "background"
         role = alert.severity if alert.active else "dim"
         plain = palette.style("text" if alert.active else "dim", ground)

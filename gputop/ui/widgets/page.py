@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar, overload
 
 from textual import events
 from textual.binding import BindingType
@@ -24,6 +25,27 @@ SCROLL_KEYS: tuple[Key, ...] = tuple(
 )
 
 
+class LazyRows(Sequence[Strip]):
+    """Rows of a long page, each made when it comes into view."""
+
+    def __init__(self, count: int, make: Callable[[int], Strip]) -> None:
+        self._count, self._make = count, make
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Strip: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Strip]: ...
+
+    def __getitem__(self, index: int | slice) -> Strip | list[Strip]:
+        if isinstance(index, int):
+            return self._make(range(self._count)[index])
+        return [self._make(number) for number in range(self._count)[index]]
+
+
 class Page(LineWidget, can_focus=True):
     """Rows that a subclass makes in `rows`; with `picks` there is a cursor on one of them."""
 
@@ -35,7 +57,7 @@ class Page(LineWidget, can_focus=True):
         self.top = 0
         self.cursor = 0
         self._count = 0
-        self._made: list[Strip] | None = None
+        self._made: Sequence[Strip] | None = None
         self._made_for = 0
 
     def reload(self) -> None:
@@ -50,7 +72,7 @@ class Page(LineWidget, can_focus=True):
         self._made = None
         super().forget_picture()
 
-    def rows(self, width: int) -> list[Strip]:
+    def rows(self, width: int) -> Sequence[Strip]:
         """Every row of the page."""
         raise NotImplementedError
 
@@ -64,7 +86,7 @@ class Page(LineWidget, can_focus=True):
         if self.picks:
             self.top = min(max(self.top, self.cursor - height + 1), self.cursor)
         self.top = min(max(self.top, 0), max(len(rows) - height, 0))
-        shown = rows[self.top : self.top + height]
+        shown = list(rows[self.top : self.top + height])
         return shown + [blank(width, self.palette)] * (height - len(shown))
 
     def action_go(self, rows: int) -> None:
