@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 PRIVILEGE_FOLDER = Path("/run/sshd")
@@ -24,17 +25,35 @@ def sshd_path() -> str | None:
 
 
 class SlowProxy:
-    """Forwards TCP connections to a port of loopback, what comes from there at a given rate."""
+    """Forwards TCP connections to a port of loopback, what comes from there at a given rate.
 
-    def __init__(self, to_port: int, bytes_per_s: float) -> None:
+    Args:
+        to_port: Where to.
+        bytes_per_s: How much of what comes from there is let through; None for all at once.
+    """
+
+    def __init__(self, to_port: int, bytes_per_s: float | None) -> None:
         self._to_port, self._rate = to_port, bytes_per_s
+        self._open = threading.Event()
+        self._open.set()
+        self.let_through = 0
+        """Bytes from there so far."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
         self._start(self._accept)
 
+    def stall(self) -> None:
+        """Let nothing through any more that comes from there."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        """End a stall."""
+        self._open.set()
+
     def close(self) -> None:
         """End all connections."""
+        self._open.set()
         for one in (self._listener, *self._sockets):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
@@ -51,24 +70,42 @@ class SlowProxy:
                 for one in (near, far):
                     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets += [near, far]
-                self._start(self._forward, near, far, None)
-                self._start(self._forward, far, near, self._rate)
+                self._start(self._send, near, far)
+                self._start(self._answer, far, near)
 
-    def _forward(self, source: socket.socket, target: socket.socket, rate: float | None) -> None:
-        """Each piece arrives once the link has had the time for its bytes."""
-        free_at = time.monotonic()
+    def _send(self, source: socket.socket, target: socket.socket) -> None:
+        """What the user types, as it comes."""
         with contextlib.suppress(OSError):
-            while data := source.recv(512 if rate else 65536):
-                if rate:
-                    free_at = max(free_at, time.monotonic()) + len(data) / rate
-                    time.sleep(max(0.0, free_at - time.monotonic()))
+            while data := source.recv(65536):
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
 
+    def _answer(self, source: socket.socket, target: socket.socket) -> None:
+        """Each piece arrives once the link has had the time for its bytes."""
+        free_at = time.monotonic()
+        with contextlib.suppress(OSError):
+            while data := source.recv(512 if self._rate else 65536):
+                if self._rate:
+                    free_at = max(free_at, time.monotonic()) + len(data) / self._rate
+                    time.sleep(max(0.0, free_at - time.monotonic()))
+                self._open.wait()
+                target.sendall(data)
+                self.let_through += len(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A way to a server."""
+
+    ssh: list[str]
+    """The beginning of the ssh command that reaches it."""
+    proxy: SlowProxy
+
 
 @contextlib.contextmanager
-def slow_ssh(folder: Path, bytes_per_s: float) -> Iterator[list[str]]:
-    """Run a server for the time being; gives the beginning of the ssh command that reaches it.
+def slow_ssh(folder: Path, bytes_per_s: float | None) -> Iterator[Link]:
+    """Run a server for the time being, behind a link of that speed (None: as fast as it goes).
 
     Raises:
         RuntimeError: there is no server, or it does not come up.
@@ -97,12 +134,13 @@ def slow_ssh(folder: Path, bytes_per_s: float) -> Iterator[list[str]]:
     proxy = SlowProxy(port, bytes_per_s)
     try:
         _wait_listening(port, process, log)
-        yield [
+        ssh = [
             "ssh", "-tt", "-q", "-F", "none", "-i", str(folder / "user"), "-p", str(proxy.port),
             "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
             "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none",
             "-o", "Compression=no", f"{getpass.getuser()}@127.0.0.1",
         ]  # fmt: skip
+        yield Link(ssh, proxy)
     finally:
         proxy.close()
         process.terminate()

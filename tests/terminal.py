@@ -86,6 +86,7 @@ class Terminal:
         mode_settings: Mapping[int, int] = _MODE_SETTINGS,
         bytes_per_s: float | None = None,
         link_bytes: int = 0,
+        mark: str | None = None,
     ) -> None:
         """Start the program.
 
@@ -102,6 +103,8 @@ class Terminal:
             bytes_per_s: How fast the link is; None for as fast as it goes.
             link_bytes: What a slow or stalled link holds in its own buffers, beyond the
                 pty's: kilobytes to megabytes with SSH.
+            mark: `NAME=VALUE` in the environment by which `descendants` knows the program's
+                processes, for one that is started elsewhere with it; made up otherwise.
         """
         self.columns, self.rows = size
         self.answers = answers
@@ -137,7 +140,7 @@ class Terminal:
         self._closed = False
         self._hangs_up = False
         self._at_end = False
-        self._mark = f"GPUTOP_TEST_TERMINAL={uuid.uuid4().hex}"
+        self._mark = mark or f"GPUTOP_TEST_TERMINAL={uuid.uuid4().hex}"
         self._wake_read, self._wake_write = os.pipe()
         self._start(command, env or {}, cwd)
 

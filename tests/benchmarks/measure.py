@@ -102,8 +102,8 @@ class Workplace:
         """A tool on a terminal, near or at the other end of a slow link."""
         with contextlib.ExitStack() as stack:
             if row.link_bytes_per_s is not None:
-                ssh = stack.enter_context(slow_ssh(self.folder, row.link_bytes_per_s))
-                command = [*ssh, remote(command, env, self.home)]
+                link = stack.enter_context(slow_ssh(self.folder, row.link_bytes_per_s))
+                command = [*link.ssh, remote(command, env, self.home)]
             near = {} if row.link_bytes_per_s else env
             terminal = Terminal(command, size=SIZE, env=near, cwd=self.home)
             yield stack.enter_context(terminal)

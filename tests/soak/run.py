@@ -95,7 +95,8 @@ class Soak:
         command = [sys.executable, "-m", "tests.soak.screen", json.dumps(asdict(self._plan))]
         with _Screen(command, self._folder, env, SIZES[0]) as terminal:
             for mark in self._marks(terminal):
-                if "sample" in mark:
+                assert "error" not in mark, mark["error"]
+                if mark["sample"]:
                     self.samples.append(Sample(mark["hour"], mark["at"], mark["sample"]))
                     on_sample(self.samples[-1])
                 if len(self.samples) >= int(self._hours):

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import threading
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -86,10 +87,18 @@ class SoakApp(GputopApp):
         self._soaked.taken.set()
 
     def _drain(self) -> None:
-        super()._drain()
-        self._watch.look()
-        if not self._is_at_mark():
+        try:
+            super()._drain()
+            self._watch.look()
+            stands_still = self._is_at_mark()
+        except Exception:  # asyncio would put it into a log that nobody sees
+            self._say(error=traceback.format_exc())
+            raise
+        if not stands_still:
             self._soaked.taken.set()
+
+    def _say(self, **words: object) -> None:
+        os.write(self._says, json.dumps(words).encode() + b"\n")
 
     def _show(self) -> None:
         frame = self.store.frame
@@ -111,10 +120,8 @@ class SoakApp(GputopApp):
             return False
         hour, minute = mark
         self._marked = hour * 60 + minute
-        said: dict[str, object] = {"hour": hour, "minute": minute, "at": frame.boottime_s}
-        if minute == SAMPLE_MINUTE:
-            said["sample"] = self._watch.sample()
-        os.write(self._says, json.dumps(said).encode() + b"\n")
+        sample = self._watch.sample() if minute == SAMPLE_MINUTE else None
+        self._say(hour=hour, minute=minute, at=frame.boottime_s, sample=sample)
         return True
 
 
