@@ -328,6 +328,11 @@ class Terminal:
         """The program's process id."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Has the program not ended yet?"""
+        return self._process.poll() is None
+
     def descendants(self) -> list[int]:
         """Ids of all processes alive that the program started, and itself.
 

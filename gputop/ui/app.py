@@ -137,6 +137,13 @@ class GputopApp(DiffDisplay[int], App[int]):
             self._loop.call_soon_threadsafe(self._status_changed, status)
 
     def _drain(self) -> None:
+        try:
+            self._take_in()
+        except Exception as error:  # asyncio would log it, and the picture stand still for good
+            self._handle_exception(error)
+
+    def _take_in(self) -> None:
+        """Take every record that has come, and show what they add up to."""
         self._woken = False
         shown = False
         while self._inbox:
@@ -183,12 +190,20 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def _redraw(self) -> None:
         """Draw the view on the screen that is on top; those below draw it when they are back."""
-        if isinstance(self.screen, ViewScreen) and self.screen.is_running:
-            self.screen.show(self.view)
+        if (screen := self._view_screen) is not None:
+            screen.show(self.view)
 
     def _redraw_age(self) -> None:
-        if isinstance(self.screen, ViewScreen) and self.screen.is_running:
-            self.screen.show_age()
+        if (screen := self._view_screen) is not None:
+            screen.show_age()
+
+    @property
+    def _view_screen(self) -> ViewScreen | None:
+        """The screen on top, if it shows a view; one that is only being opened shows it itself."""
+        screen = self.screen
+        if isinstance(screen, ViewScreen) and screen.is_running and screen.is_mounted:
+            return screen
+        return None
 
     # --- ages ------------------------------------------------------------------------------------
 

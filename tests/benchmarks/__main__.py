@@ -11,12 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.benchmarks.calls import FAST, USUAL, Calls, count_calls
-from tests.link import sshd_path
 from tests.benchmarks.measure import SHORT_PLAN, Plan, Workplace, measure
 from tests.benchmarks.report import Cell, calls_table, document, table
 from tests.benchmarks.rows import ROWS, SHORT
 from tests.benchmarks.tools import TOOLS
 from tests.fake_driver import compiler
+from tests.link import sshd_path
 
 CALLS_WINDOW_S = 5.0
 

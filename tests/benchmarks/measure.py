@@ -12,12 +12,12 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.benchmarks.keys import latencies_s
-from tests.link import remote, slow_ssh
 from tests.benchmarks.rows import Row
 from tests.benchmarks.tools import Tool, picture_age_s
 from tests.benchmarks.usage import memory_mb, usage
 from tests.e2e.program import environment
 from tests.fake_driver import Scenario, build
+from tests.link import remote, slow_ssh
 from tests.terminal import Terminal
 
 SIZE = (200, 50)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gputop.insight.alert_log import XID_SHOWN_S, AlertLog
+from gputop.insight.alert_log import PAST_KEPT, XID_SHOWN_S, AlertLog
 from gputop.insight.rules import RULES, Thresholds
 from gputop.model.frame import (
     DeviceInfo,
@@ -422,3 +422,60 @@ def test_a_short_peak_in_the_buffer_is_no_event():
     spans = [SampleSpan("power_w", 995.0, 995.9, 600.0, 699.0, 705.0, 50)]
     host.tick(2, samples=spans)
     assert not host.log.past
+
+
+def full_instance(host: Host, *uuids: str) -> None:
+    """A hello and a frame with MIG instances whose memory is full."""
+    host.now += 1
+    device = DeviceInfo(uuid="G", name="NVIDIA X", index=0)
+    infos = [DeviceInfo(uuid=uuid, name="MIG", index=0, parent="G") for uuid in uuids]
+    host.store.apply(
+        Hello(schema=1, program="t", session="s", host=HostInfo("h", "b"),
+              driver=DriverInfo("ok"), devices=[device, *infos], interval_s=1, utc_s=0,
+              boottime_s=0)
+    )  # fmt: skip
+    times = ReadTimes(fast=host.now, medium=host.now, slow=host.now)
+    full = [
+        DeviceReading(uuid=u, read_at=times, memory_used_bytes=99, memory_total_bytes=100)
+        for u in uuids
+    ]
+    host.store.apply(
+        Frame(session="s", seq=int(host.now), utc_s=host.now, boottime_s=host.now, interval_s=1,
+              host=HostReading(), devices=[DeviceReading(uuid="G", read_at=times), *full])
+    )  # fmt: skip
+    host.log.update(host.store)
+
+
+def test_an_instance_that_is_taken_away_takes_its_warning_along() -> None:
+    host = Host()
+    full_instance(host, "MIG-1")
+    assert [alert.device for alert in host.log.active] == ["MIG-1"]
+    full_instance(host, "MIG-2")
+    assert [alert.device for alert in host.log.active] == ["MIG-2"]
+    (ended,) = host.log.past
+    assert (ended.device, ended.until_s) == ("MIG-1", host.now)
+
+
+def test_a_device_that_vanishes_keeps_its_warnings() -> None:
+    host = Host()
+    host.tick(20, remap_pending=True)
+    host.store.apply(
+        Hello(schema=1, program="t", session="s", host=HostInfo("h", "b"),
+              driver=DriverInfo("ok"), devices=[], interval_s=1, utc_s=0, boottime_s=0)
+    )  # fmt: skip
+    host.log.update(host.store)
+    assert "remap_pending" in host.rules
+
+
+def test_processes_that_end_by_the_hundred_push_no_warning_off_the_list() -> None:
+    host = Host()
+    host.tick(3)
+    host.tick(1, status="lost")
+    host.tick(1)
+    for number in range(2 * PAST_KEPT):
+        use = DeviceUse("G", memory_bytes=2 * GIB)
+        host.tick(1, processes=[Process(pid=number + 1, start_ticks=number, uses=[use])])
+    ended = [alert for alert in host.log.past if alert.rule == "process_gone"]
+    assert len(ended) <= PAST_KEPT
+    assert ended[-1].title == f"process {2 * PAST_KEPT - 1} ended"
+    assert [alert.rule for alert in host.log.past if alert.severity == "critical"] == ["lost"]

@@ -13,10 +13,8 @@ import json
 import os
 import sys
 import threading
-import traceback
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 from gputop.insight.alerts import Alert
 from gputop.model.frame import AnyRecord, Frame
@@ -87,14 +85,9 @@ class SoakApp(GputopApp):
         self._soaked.taken.set()
 
     def _drain(self) -> None:
-        try:
-            super()._drain()
-            self._watch.look()
-            stands_still = self._is_at_mark()
-        except Exception:  # asyncio would put it into a log that nobody sees
-            self._say(error=traceback.format_exc())
-            raise
-        if not stands_still:
+        super()._drain()
+        self._watch.look()
+        if not self._is_at_mark():
             self._soaked.taken.set()
 
     def _say(self, **words: object) -> None:
@@ -201,7 +194,8 @@ def _name(alert: Alert) -> str:
     if device.startswith("MIG-"):
         return f"{alert.rule} mig"
     index = int(device.split("-")[1], 16)
-    return f"{alert.rule} {'mig' if alert.rule == 'process_gone' and index == MIG_DEVICE else index}"
+    of_mig = alert.rule == "process_gone" and index == MIG_DEVICE
+    return f"{alert.rule} {'mig' if of_mig else index}"
 
 
 def _resident_bytes(pid: int) -> int:

@@ -14,6 +14,8 @@ from typing import Any
 
 from gputop.collect.demo.people import FIRST_PID
 from gputop.insight.alert_log import GONE_WORTH_BYTES
+from gputop.insight.rules import RULES
+from gputop.model.xids import xid
 
 START_S = 360_000.0
 """CLOCK_BOOTTIME of the beginning: a whole number of hours."""
@@ -187,3 +189,10 @@ def ended(at: float) -> Counter[str]:
             device = "mig" if MIG_DEVICE in slot.devices else str(slot.devices[0])
             made[f"process_gone {device}"] += count
     return made
+
+
+def severity(rule: str) -> str:
+    """How bad a kind of warning is."""
+    if rule.startswith("xid:"):
+        return xid(int(rule.partition(":")[2])).severity
+    return {known.key: known.severity for known in RULES}.get(rule, "notice")

@@ -11,7 +11,7 @@ from gputop.model.frame import (
     HostReading,
     ReadTimes,
 )
-from gputop.state.store import UNLISTED_S, Store, cpu_load, host_memory
+from gputop.state.store import DEPARTED_KEPT, UNLISTED_S, Store, cpu_load, host_memory
 
 
 def hello(*uuids: str, status: str = "ok", boot: str = "b", **more: float) -> Hello:
@@ -104,3 +104,32 @@ def test_outside_a_container_the_hosts():
     host = HostReading(cpu_utilization=0.1, memory_used_bytes=200, memory_total_bytes=500)
     assert cpu_load(host) == 0.1
     assert host_memory(host) == (200, 500)
+
+
+def with_instances(*uuids: str) -> Hello:
+    made = hello("A")
+    made.devices += [DeviceInfo(uuid=u, name="X", index=n, parent="A")
+                     for n, u in enumerate(uuids)]  # fmt: skip
+    return made
+
+
+def test_instances_that_were_taken_away_are_forgotten_but_for_the_latest():
+    store = Store()
+    for number in range(4 * DEPARTED_KEPT):
+        store.apply(with_instances(f"M{number}", "stays"))
+        store.apply(frame(number, "A", f"M{number}", "stays"))
+    assert store.device("M0") is None
+    assert store.device(f"M{4 * DEPARTED_KEPT - 2}") is not None
+    known = [uuid for uuid in store._devices if uuid.startswith("M")]
+    assert len(known) == DEPARTED_KEPT + 1
+    assert [i.uuid for i in store.instances("A")] == [f"M{4 * DEPARTED_KEPT - 1}", "stays"]
+
+
+def test_an_instance_that_comes_back_has_its_history():
+    store = Store()
+    for record in (with_instances("M"), frame(1, "A", "M"), with_instances(), frame(2, "A"),
+                   with_instances("M")):  # fmt: skip
+        store.apply(record)
+    state = store.device("M")
+    assert state is not None
+    assert state.history.series("power_w") is not None

@@ -1,0 +1,110 @@
+"""Screens that are opened and closed while readings come: nothing fails, and nothing stays."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from textual._styles_cache import StylesCache
+from textual.app import ComposeResult
+
+from gputop.insight.alert_log import PAST_KEPT
+from gputop.insight.alerts import Alert
+from gputop.ui.app import GputopApp
+from gputop.ui.screens.device import DeviceScreen
+from gputop.ui.screens.warnings import WarningList
+from tests.samples import UTC_S, UUIDS, sample_frame, sample_hello
+from tests.ui.source import ListSource, app_on, screen_lines
+
+SIZE = (120, 40)
+
+
+async def test_a_frame_may_come_while_a_screen_is_being_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = app_on([sample_hello(), sample_frame()])
+    compose = DeviceScreen.compose
+    fed = []
+
+    def frame_in_between(screen: DeviceScreen) -> ComposeResult:
+        assert isinstance(app.source, ListSource)
+        app.source.feed(sample_frame(seq=3))
+        app._drain()
+        fed.append(app.screen is screen)
+        yield from compose(screen)
+
+    monkeypatch.setattr(DeviceScreen, "compose", frame_in_between)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        app.open_device(UUIDS[0])
+        await pilot.pause()
+        assert fed == [True]
+        assert "H100" in "\n".join(screen_lines(app))
+
+
+async def test_what_fails_when_a_frame_is_taken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio would log it, and the picture would stand still without a word."""
+    app = app_on([sample_hello(), sample_frame()])
+    said: list[Exception] = []
+    monkeypatch.setattr(app, "_handle_exception", said.append)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        monkeypatch.setattr(app, "_show", lambda: 1 / 0)
+        assert isinstance(app.source, ListSource)
+        app.source.feed(sample_frame(seq=3))
+        await pilot.pause()
+    assert [type(error) for error in said] == [ZeroDivisionError]
+
+
+def rows_kept() -> int:
+    """Widgets' caches of rows that are alive."""
+    gc.collect()
+    return sum(type(thing) is StylesCache for thing in gc.get_objects())
+
+
+async def test_closed_screens_leave_no_rows_behind() -> None:
+    app = app_on([sample_hello(), sample_frame()])
+    async with app.run_test(size=SIZE) as pilot:
+
+        async def open_and_close() -> None:
+            for key in ("ctrl+p", "question_mark"):
+                await pilot.press(key)
+                await pilot.pause()
+                await pilot.press("escape")
+                await pilot.pause()
+
+        await open_and_close()
+        before = rows_kept()
+        for _ in range(4):
+            await open_and_close()
+        assert rows_kept() <= before
+
+
+def past(count: int) -> Iterator[Alert]:
+    for number in range(count):
+        yield Alert(
+            "hot", UUIDS[1], "1 H100", "warning", "HOT", "close to thermal slowdown", "m", "a",
+            1000.0 + number, UTC_S, until_s=1100.0 + number,
+        )  # fmt: skip
+
+
+async def test_of_many_warnings_only_the_rows_in_view_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app: GputopApp = app_on([sample_hello(), sample_frame()])
+    async with app.run_test(size=SIZE) as pilot:
+        app.alerts.past.extend(past(PAST_KEPT))
+        app._show()
+        await pilot.press("w")
+        await pilot.pause()
+        page = app.screen.query_one(WarningList)
+        made = []
+        row = WarningList._row
+        monkeypatch.setattr(
+            WarningList, "_row", lambda *words: (made.append(words), row(*words))[1]
+        )
+        page.repaint()
+        assert 0 < len(made) <= SIZE[1]
+        await pilot.press("G")
+        await pilot.pause()
+        assert page.cursor == len(page.alerts) - 1 >= PAST_KEPT
+        assert "close to thermal slowdown" in screen_lines(app)[page.size.height]
