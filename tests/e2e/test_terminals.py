@@ -82,6 +82,8 @@ KINDS = (
     Kind("xterm-256color", {"TERM": "xterm-256color"}, "dark"),
     Kind("truecolor", {"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "dark"),
     Kind("tmux", {"TERM": "tmux-256color", "TMUX": "/tmp/tmux-0/default,1,0"}, "dark"),
+    Kind("tmux without colours of its own", {"TERM": "tmux", "TMUX": "/tmp/tmux-0/default,1,0"},
+         "terminal"),
     Kind("screen-256color", {"TERM": "screen-256color"}, "dark"),
     Kind("screen", {"TERM": "screen"}, "terminal"),
     Kind("xterm", {"TERM": "xterm"}, "terminal"),
@@ -116,6 +118,24 @@ def test_a_kind_of_terminal(driver: Driver, gputop: Start, kind: Kind) -> None:
         assert len(colours) > 3
     else:
         assert DARK_BACKGROUND in rgb
+    terminal.check_leaves()
+
+
+@pytest.mark.skipif(not shutil.which("localedef"), reason="localedef is not installed")
+def test_a_real_locale_that_is_not_utf_8_gets_ascii(
+    driver: Driver, gputop: Start, tmp_path: Path
+) -> None:
+    name = "en_US.ISO-8859-1"
+    made = ["localedef", "--no-archive", "-i", "en_US", "-f", "ISO-8859-1", str(tmp_path / name)]
+    subprocess.run(made, capture_output=True, check=False)
+    if not (tmp_path / name).exists():
+        pytest.skip("there are no sources of locales (package locales)")
+    env = {"LOCPATH": str(tmp_path), "LANG": name, "LC_ALL": name}
+    terminal = gputop(driver(moving(2)), env=env)
+    terminal.wait_for(r"^\+- 0 - H100")
+    terminal.wait_for(r"temp +\d+/")
+    beyond = {byte for byte in terminal.raw if byte > 0x7F}
+    assert beyond <= {0xB0}, "more than the degree sign, or in an encoding not the terminal's"
     terminal.check_leaves()
 
 
