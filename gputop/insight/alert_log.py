@@ -62,6 +62,11 @@ class PastAlerts:
         for alert in alerts:
             self.append(alert)
 
+    def clear(self) -> None:
+        """Forget them all, as who keeps a list of his own does."""
+        self._alerts.clear()
+        self._held.clear()
+
     def __len__(self) -> int:
         return len(self._alerts)
 
