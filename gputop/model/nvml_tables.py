@@ -81,15 +81,19 @@ HARMFUL: tuple[EventReason, ...] = tuple(r for r in EVENT_REASONS if r.severity 
 KNOWN_BITS = sum(reason.bit for reason in EVENT_REASONS)
 
 
+def without_roll_up(mask: int) -> int:
+    """The mask without the hardware slowdown bit where that only sums up heat or power brake."""
+    return mask & ~0x8 if mask & 0xC0 else mask
+
+
 def active_reasons(mask: int | None) -> list[EventReason]:
     """The reasons in a mask, worst first. A roll-up bit (hardware slowdown) gives way to the
     bits it rolls up.
     """
     if not mask:
         return []
-    found = [r for r in EVENT_REASONS if mask & r.bit]
-    if mask & 0xC0:
-        found = [r for r in found if r.bit != 0x8]
+    said = without_roll_up(mask)
+    found = [r for r in EVENT_REASONS if said & r.bit]
     rank = {"critical": 0, "warning": 1, "notice": 2, None: 3}
     return sorted(found, key=lambda r: rank[r.severity])
 

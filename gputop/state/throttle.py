@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gputop.model.frame import DeviceReading
-from gputop.model.nvml_tables import HARMFUL, EventReason
+from gputop.model.nvml_tables import HARMFUL, EventReason, without_roll_up
 from gputop.state.tally import DayTally
 
 Basis = Literal["counter", "sampled"]
@@ -31,6 +31,16 @@ class Share:
     covered_s: int
     """Seconds of the window that were read."""
     basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class Throttling:
+    """The shares of three windows, worst first."""
+
+    minute: tuple[Share, ...] = ()
+    ten_minutes: tuple[Share, ...] = ()
+    session: tuple[Share, ...] = ()
+    """Since the first reading."""
 
 
 class _Account:
@@ -89,6 +99,7 @@ class ThrottleAccount:
         self._read["sampled"].add(before, at)
         if not counted:
             self._read["counter"].add(before, at)  # the bits stand in for the counters
+        mask = without_roll_up(mask)
         for reason in HARMFUL:
             if reason.key not in counted:
                 self._by_bit(self._accounts[reason.key], bool(mask & reason.bit), before, at)
@@ -144,6 +155,11 @@ class ThrottleAccount:
             if (account := self._accounts[reason.key]).session_held_s
         ]  # fmt: skip
         return sorted(found, key=lambda share: -share.share)
+
+    def windows(self, now: float) -> Throttling:
+        """The shares of the last minute, the last ten and the session."""
+        minute, ten = (tuple(self.shares(now, window_s)) for window_s in (60.0, 600.0))
+        return Throttling(minute, ten, tuple(self.session()))
 
     def worst(self, start_s: float, end_s: float) -> tuple[EventReason, float] | None:
         """The reason with the largest share (0 to 1) of the time between two moments

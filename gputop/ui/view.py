@@ -27,7 +27,7 @@ from gputop.model.nvml_tables import EventReason, Severity
 from gputop.state.history import History
 from gputop.state.last_good import Value
 from gputop.state.store import DeviceState, Store
-from gputop.state.throttle import Share
+from gputop.state.throttle import Share, Throttling
 
 MINUTE_S = 60.0
 
@@ -73,6 +73,8 @@ class DeviceView:
         default=lambda start_s, end_s: None
     )
     """What held it back most between two moments (CLOCK_BOOTTIME), and for what share of them."""
+    throttling: Callable[[], Throttling] = Throttling
+    """What held it back, by windows: as it is now, or as it was in a frozen view."""
     live: Callable[[str], Value] = field(default=lambda name: Value(reason="pending"))
     """Any other value, as it is now: a frozen view has them all."""
 
@@ -232,7 +234,16 @@ def _device(
         verdict=verdicts.of(state.uuid),
         no_verdict=verdicts.silence(state.uuid),
         instances=instances,
+        throttling=_throttling(state, store.now, frozen=names is _EVERY),
         live=state.value,
         worst=state.throttle.worst,
         stale_s=state.late_s,
     )
+
+
+def _throttling(state: DeviceState, now: float, frozen: bool) -> Callable[[], Throttling]:
+    """Sums up when it is asked, save for a view that must stay as it is."""
+    if not frozen:
+        return lambda: state.throttle.windows(now)
+    kept = state.throttle.windows(now)
+    return lambda: kept

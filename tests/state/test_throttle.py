@@ -147,5 +147,13 @@ def test_bits_stand_in_while_the_counters_are_silent():
     assert share.basis == "sampled"
 
 
+def test_the_roll_up_bit_counts_only_where_it_stands_alone():
+    account = ThrottleAccount()
+    for second in range(61):
+        account.update(reading(second, 0x8 | 0x40 if second <= 45 else 0x8))
+    shares = {share.reason.key: share.share for share in account.shares(60, 60)}
+    assert shares == {"hw_thermal": pytest.approx(0.75), "hw_slowdown": pytest.approx(0.25)}
+
+
 def reason(key: str) -> EventReason:
     return next(r for r in EVENT_REASONS if r.key == key)

@@ -8,6 +8,7 @@ from gputop.model.missing import explain
 from gputop.model.nvml_tables import active_reasons, unknown_bits
 from gputop.ui.device import links
 from gputop.ui.device.rows import Desk, Fact, Row, Section, Words
+from gputop.ui.device.throttling import VIOLATIONS, throttling
 from gputop.ui.device.verdict import verdict
 from gputop.ui.view import DeviceView
 
@@ -21,18 +22,6 @@ def warnings(device: DeviceView, desk: Desk) -> list[Row]:
         rows.append(Words(f"{mark} {alert.title}{detail}", alert.severity))
         rows.append(Words(alert.advice, "dim", indent=4))
     return rows
-
-
-def held_back(device: DeviceView, desk: Desk) -> list[Row]:
-    """Throttling, and how it is known."""
-    basis = {"counter": "counted by the driver", "sampled": "sampled"}
-    return [
-        Fact(
-            share.reason.label,
-            f"{text.percent(share.share)} of {share.covered_s} s, {basis[share.basis]}",
-        )
-        for share in device.shares
-    ]
 
 
 def instances(device: DeviceView, desk: Desk) -> list[Row]:
@@ -120,7 +109,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("", identity, always=True),
     Section("Verdict and efficiency", verdict),
     Section("Warnings", warnings),
-    Section("Held back, last minute", held_back),
+    Section("Throttling", throttling, VIOLATIONS),
     Section("MIG instances", instances),
     _of("Utilisation", "gpu_utilization", "memory_utilization", "encoder_utilization",
         "decoder_utilization", "jpeg_utilization", "ofa_utilization"),
@@ -134,8 +123,6 @@ SECTIONS: tuple[Section, ...] = (
         "temperature_slowdown_c", "temperature_shutdown_c", "temperature_max_operating_c",
         "memory_temperature_max_c", "fan_speed", "fan_count"),
     Section("Clocks", clocks, _CLOCKS),
-    _of("Held back, since the driver was loaded", "power_violation_s", "sync_boost_violation_s",
-        "sw_thermal_violation_s", "hw_thermal_violation_s", "power_brake_violation_s"),
     Section("PCIe", links.pcie, links.PCIE),
     Section("NVLink", links.nvlink, links.NVLINK),
     Section("Health", links.health, links.HEALTH),
