@@ -86,7 +86,7 @@ class Command:
         self._ended = False
         self._of_orphans = [0.0, 0.0, 0.0]
         passed_on = [n for n in _PASSED_ON if signal.getsignal(n) is not signal.SIG_IGN]
-        self._witness = _witness(passed_on)
+        self._witness = _witness()
         # What was ignored when we were started (nohup) stays so, for us and for the command.
         for number in passed_on:
             signal.signal(number, self._pass_on)
@@ -187,9 +187,9 @@ class Command:
                 self._of_orphans[2] = max(self._of_orphans[2], usage.ru_maxrss)
 
 
-def _witness(signals: Sequence[int]) -> Witness | None:
+def _witness() -> Witness | None:
     try:
-        return Witness(signals)
+        return Witness()
     except OSError:
         return None
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import SCALE, Driver, Spawn
-from tests.e2e.program import PATIENCE_S, command_line, environment, wait_ended
+from tests.e2e.program import CHECKOUT, PATIENCE_S, command_line, environment, wait_ended
 from tests.fake_driver import h100s
 from tests.terminal import Terminal
 
@@ -32,8 +32,9 @@ while os.getppid() == parent:
     time.sleep(0.05)
     if got:
         time.sleep(0.4)  # for one that comes twice
-        print(*sorted(got), flush=True)
+        told = sorted(got)
         got.clear()
+        print(*told, flush=True)
 """
 """A program that says which signals it got, and how often."""
 
@@ -205,6 +206,7 @@ def test_a_full_screen_program_looks_and_answers_the_same(terminal, folder):
         screen.type("G")
         screen.wait_for("line 199", PATIENCE_S)
         screen.resize(100, 30)
+        screen.wait_quiet()
         screen.type("1", "G")
         screen.wait_for("line 28", PATIENCE_S)
         screen.wait_quiet()
@@ -307,3 +309,18 @@ def test_the_report_of_the_demo_is_on_stderr(begin):
     for part in ("SIMULATED", "exit code 5", "GPU-hours", "Wh", "this job", "others"):
         assert part in errors
     assert max(map(len, errors.splitlines())) <= 80
+
+
+def test_the_readme_s_example_works_as_written(begin, folder):
+    readme = (CHECKOUT / "README.md").read_text()
+    example = re.search(r"<!-- run example -->\n```sh\n(.*?)```", readme, re.DOTALL)
+    assert example is not None
+    program = " ".join(command_line([]))
+    script = f'gputop() {{ {program} "$@"; }}\nset -e\n{example[1]}'
+    process = begin([*SHELL, script], plain=True)
+    out, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, errors
+    assert "this job" in errors  # the report of the run itself
+    assert "GPU-hours" in out  # and from the recording
+    assert "# Comparison" in out
+    assert (folder / "run.html").read_text().startswith("<!doctype html>")
