@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from gputop.export.devices import utc_text
 from gputop.insight.alerts import Alert, Change
 from gputop.model.nvml_tables import Severity
 from gputop.state.store import Store
+from gputop.text import clean, duration, local_time
 
 EVENT_SCHEMA = 1
 """Grows when a field goes or changes its meaning."""
@@ -85,3 +87,26 @@ def event_document(change: Change, store: Store) -> dict[str, Any]:
 def as_dicts(alerts: Iterable[Alert], now: float) -> list[dict[str, Any]]:
     """The records as plain dicts."""
     return [msgspec.structs.asdict(alert_record(alert, now)) for alert in alerts]
+
+
+def past_lines(alerts: Iterable[Alert], now: float, width: int) -> list[str]:
+    """What is over, for a person; what lasts stands with the devices."""
+    lines = []
+    for alert in alerts:
+        if alert.active:
+            continue
+        lasted = alert.lasted_s(now)
+        began = local_time(alert.since_utc_s, "%Y-%m-%d %H:%M:%S")
+        when = "before the start" if alert.before_start else began
+        detail = alert.worst_detail or alert.detail
+        parts = [
+            when,
+            f"GPU {alert.where}",
+            alert.title,
+            duration(lasted) if lasted else "",
+            detail,
+        ]
+        words = " · ".join(clean(part) for part in parts if part)
+        lines += textwrap.wrap(f"{alert.severity.upper():<8}  {words}", max(width, 20),
+                               subsequent_indent="    ", break_on_hyphens=False)  # fmt: skip
+    return ["Events that are over", *lines] if lines else []

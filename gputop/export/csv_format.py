@@ -11,7 +11,9 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
+from gputop.export.alerts import AlertRecord, as_dicts
 from gputop.export.devices import Device, devices, utc_text
+from gputop.insight.alerts import Alert
 from gputop.model.frame import DeviceUse, Frame, Hello, Process
 from gputop.model.metrics import METRICS
 from gputop.text import clean, join_command
@@ -123,3 +125,11 @@ def processes_table(hello: Hello, frame: Frame, with_args: bool = False) -> str:
             for use in _uses(process)
         ),
     )
+
+
+def events_table(hello: Hello, frame: Frame, alerts: Sequence[Alert]) -> str:
+    """One row per warning, those that last first."""
+    moment = _moment(hello, frame)
+    columns = (*moment, *AlertRecord.__struct_fields__)
+    rows = as_dicts(alerts, frame.boottime_s)
+    return _table(columns, (moment | row for row in rows))

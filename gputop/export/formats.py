@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gputop.export import csv_format, json_format, openmetrics, text_format
+from gputop.export.alerts import past_lines
+from gputop.insight.alerts import Alert
 from gputop.insight.verdicts import Verdicts
 from gputop.model.frame import Frame, Hello
 from gputop.text import DEFAULT_UNITS, Units
@@ -24,6 +26,9 @@ class Options:
     """For text; the other formats have their units in their names."""
     verdicts: Verdicts = field(default_factory=dict)
     """For text and JSON; a verdict needs a minute of readings, so only the screen has them."""
+
+    alerts: Sequence[Alert] = ()
+    """For text, JSON and CSV: the warnings that the screen followed, those that last first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +56,25 @@ def _text(hello: Hello, frame: Frame, options: Options) -> list[Part]:
     page = text_format.render(
         hello, frame, options.with_args, options.width, options.units, options.verdicts
     )
-    return [Part("", page)]
+    past = past_lines(options.alerts, frame.boottime_s, options.width)
+    return [Part("", "\n".join([page.rstrip("\n"), "", *past, ""]) if past else page)]
 
 
 def _json(hello: Hello, frame: Frame, options: Options) -> list[Part]:
-    return [Part("", json_format.render(hello, frame, options.with_args, options.verdicts))]
+    return [
+        Part(
+            "",
+            json_format.render(hello, frame, options.with_args, options.verdicts, options.alerts),
+        )
+    ]
 
 
 def _csv(hello: Hello, frame: Frame, options: Options) -> list[Part]:
+    events = csv_format.events_table(hello, frame, options.alerts) if options.alerts else ""
     return [
         Part("", csv_format.devices_table(hello, frame)),
         Part("-processes", csv_format.processes_table(hello, frame, options.with_args)),
+        *([Part("-events", events)] if events else []),
     ]
 
 
@@ -74,7 +87,9 @@ FORMATS: dict[str, Format] = {
     for form in (
         Format("text", (".txt",), "a page for people", _text),
         Format("json", (".json",), "one document with every value and its unit", _json),
-        Format("csv", (".csv",), "two tables, of devices and of processes", _csv),
+        Format(
+            "csv", (".csv",), "tables of devices and processes, and of the screen's events", _csv
+        ),
         Format("openmetrics", (".prom", ".om"), "for Prometheus and its kin", _openmetrics),
         Format("svg", (".svg",), "a picture of the screen", None),
     )

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from gputop.export.alerts import AlertRecord, as_dicts
 from gputop.export.devices import Device, devices, utc_text
+from gputop.insight.alerts import Alert
 from gputop.insight.verdicts import NO_VERDICTS, Verdict, Verdicts
 from gputop.model.frame import (
     SCHEMA_VERSION,
@@ -75,6 +78,9 @@ class Snapshot(msgspec.Struct, tag="snapshot"):
     driver: DriverInfo
     devices: list[SnapshotDevice]  # type: ignore[valid-type]
     processes: list[Process]
+    events: list[AlertRecord]
+    """Warnings that were followed: those that last, then those that have been. Only the screen
+    follows them."""
     cost: Cost
 
 
@@ -107,8 +113,9 @@ def _process(process: Process, with_args: bool) -> dict[str, Any]:
 
 
 def document(
-    hello: Hello, frame: Frame, with_args: bool = False, verdicts: Verdicts = NO_VERDICTS
-) -> dict[str, Any]:
+    hello: Hello, frame: Frame, with_args: bool = False, verdicts: Verdicts = NO_VERDICTS,
+    alerts: Sequence[Alert] = (),
+) -> dict[str, Any]:  # fmt: skip
     """The snapshot as plain dicts and lists, in the shape of :class:`Snapshot`."""
     with_args = with_args and hello.with_args
     return {
@@ -128,15 +135,17 @@ def document(
             _device(device, verdicts.get(device.info.uuid)) for device in devices(hello, frame)
         ],
         "processes": [_process(process, with_args) for process in frame.processes],
+        "events": as_dicts(alerts, frame.boottime_s),
         "cost": _plain(frame.cost),
     }
 
 
 def render(
-    hello: Hello, frame: Frame, with_args: bool = False, verdicts: Verdicts = NO_VERDICTS
-) -> str:
+    hello: Hello, frame: Frame, with_args: bool = False, verdicts: Verdicts = NO_VERDICTS,
+    alerts: Sequence[Alert] = (),
+) -> str:  # fmt: skip
     """The document as text, indented by two, with a newline at its end."""
-    made = document(hello, frame, with_args, verdicts)
+    made = document(hello, frame, with_args, verdicts, alerts)
     return json.dumps(made, indent=2, allow_nan=False) + "\n"
 
 

@@ -411,8 +411,9 @@ class GputopApp(DiffDisplay[int], App[int]):
         form = form_name or self.settings.snapshot_format
         picture = self.export_screenshot(title="gputop") if form == "svg" else ""
         options = Options(
-            with_args=self.settings.with_args, units=self.units, verdicts=self.view.verdicts
-        )
+            with_args=self.settings.with_args, units=self.units, verdicts=self.view.verdicts,
+            alerts=self.view.alerts,
+        )  # fmt: skip
         folder = Path(self.settings.snapshot_folder or ".")
 
         def work() -> None:
