@@ -99,13 +99,8 @@ def past_lines(alerts: Iterable[Alert], now: float, width: int) -> list[str]:
         began = local_time(alert.since_utc_s, "%Y-%m-%d %H:%M:%S")
         when = "before the start" if alert.before_start else began
         detail = alert.worst_detail or alert.detail
-        parts = [
-            when,
-            f"GPU {alert.where}",
-            alert.title,
-            duration(lasted) if lasted else "",
-            detail,
-        ]
+        span = duration(lasted) if lasted else ""
+        parts = [when, f"GPU {alert.where}", alert.title, span, detail]
         words = " · ".join(clean(part) for part in parts if part)
         lines += textwrap.wrap(f"{alert.severity.upper():<8}  {words}", max(width, 20),
                                subsequent_indent="    ", break_on_hyphens=False)  # fmt: skip

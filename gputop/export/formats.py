@@ -87,9 +87,7 @@ FORMATS: dict[str, Format] = {
     for form in (
         Format("text", (".txt",), "a page for people", _text),
         Format("json", (".json",), "one document with every value and its unit", _json),
-        Format(
-            "csv", (".csv",), "tables of devices and processes, and of the screen's events", _csv
-        ),
+        Format("csv", (".csv",), "tables of devices, processes and (from the screen) events", _csv),
         Format("openmetrics", (".prom", ".om"), "for Prometheus and its kin", _openmetrics),
         Format("svg", (".svg",), "a picture of the screen", None),
     )

@@ -48,7 +48,7 @@ def test_csv_has_a_table_of_them_that_drives_no_spreadsheet():
 def test_text_lists_those_that_are_over():
     alerts, parts = made("text")
     tail = parts[""].split("Events that are over\n")[1]
-    assert tail.count("GPU ") == sum(not alert.active for alert in alerts)
+    assert tail.count("· GPU ") == sum(not alert.active for alert in alerts)
     assert "before the start" in tail
 
 
