@@ -38,6 +38,10 @@ class Key:
     """Its rank in the footer, 1 first; 0 keeps it out."""
     palette: bool = True
     """Whether the command palette offers it."""
+    typing: bool = False
+    """Whether what is typed behind it is text. It then acts before the next key is looked at: keys
+    that came together, as over a slow link, must not be taken for shortcuts.
+    """
 
     @property
     def first(self) -> str:
@@ -46,7 +50,9 @@ class Key:
 
     def binding(self) -> Binding:
         """The same for Textual."""
-        return Binding(self.keys, self.action, self.label, show=False, id=self.action)
+        return Binding(
+            self.keys, self.action, self.label, show=False, id=self.action, priority=self.typing
+        )
 
 
 APP_KEYS: tuple[Key, ...] = (
@@ -82,7 +88,7 @@ APP_KEYS: tuple[Key, ...] = (
 OVERVIEW_KEYS: tuple[Key, ...] = (
     Key("filter", "slash", "/", "filter",
         "Filter processes: text, or terms such as user:ann gpu:0 mem>10G.", "Processes",
-        footer=4),
+        footer=4, typing=True),
 )  # fmt: skip
 
 DEVICE_KEYS: tuple[Key, ...] = (

@@ -138,6 +138,19 @@ def test_filters(driver: Driver, gputop: Start, spawn: Spawn) -> None:
     terminal.press("mem>lots", shows="mem wants a size with its unit")
 
 
+def test_keys_that_come_together_with_the_filter_key_are_its_text(
+    driver: Driver, gputop: Start, spawn: Spawn
+) -> None:
+    pid = spawn().pid
+    terminal = gputop(driver(listing(pid)), size=SIZE)
+    terminal.wait_for(row(pid))
+    terminal.type("/exqKp/w")  # in one piece, as a link that stood still for a moment delivers them
+    terminal.wait_for("^ ?/ exqKp/w")
+    terminal.press("esc", hides="^ ?/ ")
+    terminal.press("w", shows="Nothing to warn of|warnings")
+    assert not list(terminal.folder.glob("gputop-*")), "no snapshot was written"
+
+
 SORTS = (("pid", "PID▲", (0, 1, 2)), ("sm", "SM%▼", (2, 1, 0)), ("gpu_memory", "MEM▼", (1, 2, 0)))
 
 

@@ -126,6 +126,10 @@ class OverviewScreen(ViewScreen):
         self.host.show(view)
         self.footer.show(window_text(self.gputop.window_s))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a filter is typed its key is text."""
+        return not (action == "filter" and self.filter_bar.typing)
+
     def action_filter(self) -> None:
         """Open the filter bar."""
         self.filter_bar.open(self.table.filter_text)

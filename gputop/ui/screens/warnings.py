@@ -40,7 +40,7 @@ WARNING_KEYS: tuple[Key, ...] = (
         palette=False),
     Key("filter", "slash", "/", "filter",
         "Filter warnings: text, or terms such as severity:critical gpu:0 is:past.", "Warnings",
-        footer=3, palette=False),
+        footer=3, palette=False, typing=True),
 )  # fmt: skip
 
 
@@ -249,6 +249,10 @@ class WarningsScreen(ViewScreen):
         alert = self.query_one(WarningList).current
         if alert is not None and alert.device is not None:
             self.gputop.open_device(alert.device)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a filter is typed its key is text."""
+        return not (action == "filter" and self.query_one(FilterBar).typing)
 
     def action_filter(self) -> None:
         """Open the filter bar."""

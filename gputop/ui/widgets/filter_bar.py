@@ -84,6 +84,11 @@ class FilterBar(Vertical):
         return self.input.value
 
     @property
+    def typing(self) -> bool:
+        """True while keys go to the text."""
+        return self.screen.focused is self.input
+
+    @property
     def error(self) -> str:
         """What is wrong with it, empty where nothing is."""
         return str(self._error.content)
@@ -93,7 +98,7 @@ class FilterBar(Vertical):
         self.display = True
         self.input.value = text
         self.input.cursor_position = len(text)
-        self.input.focus()
+        self.screen.set_focus(self.input)  # at once: the keys behind this one are the filter's
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter with every key; an unfinished text leaves the last filter in force."""
