@@ -7,6 +7,7 @@ of its own from the C library, and the process would grow.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Hashable
 
@@ -14,6 +15,7 @@ from gputop.ui.device.figure import Figure, Picture
 
 Draw = Callable[[Figure], Picture]
 _DRAWING = threading.Lock()
+_PLOT = "gputop.ui.device.plot"
 _drawer: list[Draw] = []
 
 
@@ -73,6 +75,8 @@ class Drafter:
             with _DRAWING:
                 picture = _draw(figure)
             self._done(place, picture)
+            if not self._asked and (plot := sys.modules.get(_PLOT)) is not None:
+                plot.give_back()
 
 
 def _draw(figure: Figure) -> Picture:

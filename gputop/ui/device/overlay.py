@@ -58,22 +58,19 @@ def laid_over(
 
 def _marked(strip: Strip, figure: Figure, look: Look, marks: Mapping[int, EventReason]) -> Strip:
     """The time axis with a severity's glyph where the device was held back."""
-    parts, at = [], 0
-    for column in sorted(marks):
-        severity = marks[column].severity or "notice"
+    for column, reason in marks.items():
+        severity = reason.severity or "notice"
         glyph = Segment(look.glyphs.severity(severity), look.palette.style(severity))
-        parts += [strip.crop(at, figure.canvas_x + column), Strip([glyph], 1)]
-        at = figure.canvas_x + column + 1
-    return Strip.join([*parts, strip.crop(at, figure.width)])
+        strip = _with(strip, figure.canvas_x + column, glyph)
+    return strip
 
 
 def _with_cursor(strip: Strip, x: int, look: Look) -> Strip:
     """A row with the cursor's cell: a line, or what is drawn there, standing out."""
-    mark = strip.crop(x, x + 1).text
+    mark = strip.text[x : x + 1]
     if not mark.strip(_BLANK):
         mark = look.plain("│")
-    over = Segment(mark, look.palette.style("strong", "selection", bold=True))
-    return Strip.join([strip.crop(0, x), Strip([over], 1), strip.crop(x + 1, strip.cell_length)])
+    return _with(strip, x, Segment(mark, look.palette.style("strong", "selection", bold=True)))
 
 
 def _with_time(strip: Strip, figure: Figure, column: int, look: Look) -> Strip:
@@ -81,6 +78,25 @@ def _with_time(strip: Strip, figure: Figure, column: int, look: Look) -> Strip:
     words = f" {look.clock(look.here)} "
     start = figure.canvas_x + column - len(words) // 2
     start = max(min(start, figure.width - len(words)), 0)
-    badge = Strip([Segment(words, look.palette.alert("accent"))], len(words))
-    rest = strip.crop(start + len(words), strip.cell_length)
-    return Strip.join([strip.crop(0, start), badge, rest])
+    return _with(strip, start, Segment(words, look.palette.alert("accent")))
+
+
+def _with(strip: Strip, start: int, over: Segment) -> Strip:
+    """A row of a picture with other words from a cell on. Every character of a picture takes one
+    cell, so there is no need to measure any: this is done for each row at each key.
+    """
+    end, at = start + len(over.text), 0
+    segments: list[Segment] = []
+    for segment in strip:
+        before, words = at, segment.text
+        at += len(words)
+        if before < start:
+            segments.append(
+                segment if at <= start else Segment(words[: start - before], segment.style)
+            )
+        if before <= start < at:
+            segments.append(over)
+        if at > end:
+            rest = segment if before >= end else Segment(words[end - before :], segment.style)
+            segments.append(rest)
+    return Strip(segments, strip.cell_length)

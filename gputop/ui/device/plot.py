@@ -6,6 +6,7 @@ whole process and is not thread-safe: whoever draws holds `gputop.ui.device.draf
 
 from __future__ import annotations
 
+import ctypes
 import re
 
 import plotext
@@ -56,6 +57,15 @@ def draw(figure: Figure) -> Picture:
     text = plot.build().string()
     rows = [_pieces(line, roles) for line in text.split("\n")[: figure.height]]
     return Picture(figure, tuple(rows))
+
+
+def give_back() -> None:
+    """Return the memory that drawing took to the system: a large canvas takes 20 MB of cells, and
+    the C library would keep them. Other libraries than GNU's do it unasked.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _frame(plot: plotext.figure, figure: Figure, roles: _Roles) -> None:
