@@ -133,7 +133,8 @@ def fit_words(text: str, width: int) -> str:
     return fit(text, width)
 
 
-_PLAIN = str.maketrans({"–": "-", "—": "-", "…": "~", "°": " ", "·": "-", "×": "x", "≥": ">"})
+_PLAIN = str.maketrans({"–": "-", "—": "-", "…": "~", "°": " ", "·": "-", "×": "x", "≥": ">",
+                        "←": "<", "→": ">", "↑": "^", "↓": "v"})  # fmt: skip
 
 
 def to_ascii(text: str) -> str:

@@ -53,7 +53,10 @@ def legend(look: Look, plan: Plan, chosen: bool, width: int, most: int) -> list[
             break
         style = look.style(line.role)
         named = style if line.stands_out else dim
-        rows[-1].add("  ", plain).add(f"{mark} ", style).add(f"{line.word} ", named)
+        rows[-1].add("  ", plain)
+        if mark != line.word:  # a device's mark may be its index
+            rows[-1].add(f"{mark} ", style)
+        rows[-1].add(f"{line.word} ", named)
         rows[-1].add(value, plain)
     for word, metric, limit, role in plan.limits:
         said = f"{word} {text.value(metric, limit, look.units)}"
