@@ -11,6 +11,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from tests.e2e.conftest import Driver, moving
 from tests.e2e.program import CHECKOUT, Gputop, Start, wait_ended
 from tests.e2e.test_driver_faults import SHORT, SIZE, at, wait_flat
+from tests.stuck import Undying
 
 SABOTAGE = """
 import os, sys, time
@@ -134,6 +136,68 @@ def test_the_collector_is_stopped(driver: Driver, gputop: Start) -> None:
     terminal.wait_alive(0)
     wait_ended([first])
     assert terminal.collectors != [first]
+    terminal.check_leaves()
+
+
+HELD = pytest.mark.parametrize("worker", [False, True], ids=["whole", "in-one-thread"])
+
+
+def leave_undying(terminal: Gputop, pid: int) -> None:
+    """Stop the collector, and wait until the program knows that it cannot be killed."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_flat(terminal, rf"▲ The collector \(pid {pid}\) hangs in the driver and cannot be killed; "
+                        "another is started when it is gone. A reboot may be needed.")  # fmt: skip
+    terminal.wait_for(r"\d+ s old")
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").exists()
+
+
+@HELD
+def test_a_collector_that_cannot_be_killed_is_left_behind(
+    driver: Driver, gputop: Start, worker: bool
+) -> None:
+    """It is said, none is started beside it, keys answer, and leaving does not wait for it."""
+    scenario = driver(moving(2), log_calls=True)
+    terminal = gputop(scenario, size=SIZE, scale=SHORT)
+    terminal.wait_alive(0, 1)
+    (pid,) = terminal.collectors
+    with Undying(pid, worker):
+        leave_undying(terminal, pid)
+        calls = len(scenario.calls())
+        for _ in range(3):
+            before = terminal.find(r"(\d+) s old")
+            assert before
+            terminal.wait_for(lambda t, b=before: (m := t.find(r"(\d+) s old")) and m[1] != b[1])
+            assert set(terminal.descendants()) <= {terminal.pid, pid}, "none beside it"
+        terminal.check_keys_answer()
+        terminal.press("x")  # nobody is there to obey it, which holds up nothing
+        document = terminal.saved_snapshot()
+        assert document["boottime_s"] < time.clock_gettime(time.CLOCK_BOOTTIME) - 1
+        terminal.type("q")
+        assert terminal.exit_code() == 0
+        assert terminal.is_restored(), terminal.describe()
+        assert is_there(pid), "or this test proved nothing"
+        assert set(terminal.descendants()) <= {pid}, "every other process is gone"
+        assert scenario.calls()[calls:] == [], "and the driver is left alone"
+    wait_ended([pid])
+
+
+@HELD
+def test_a_collector_that_can_be_killed_at_last_is_followed_by_one(
+    driver: Driver, gputop: Start, worker: bool
+) -> None:
+    terminal = gputop(driver(moving(2)), size=SIZE, scale=SHORT)
+    terminal.wait_alive(0, 1)
+    (pid,) = terminal.collectors
+    with Undying(pid, worker):
+        leave_undying(terminal, pid)
+    terminal.wait_gone("cannot be killed")
+    terminal.wait_alive(0)
+    (now,) = terminal.collectors
+    assert now != pid
+    assert not is_there(pid), "it is reaped"
     terminal.check_leaves()
 
 
