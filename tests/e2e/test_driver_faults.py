@@ -3,7 +3,7 @@
 Every row is run the same way (`test_a_device_fault`): the screen says what is wrong at that
 device and nowhere else, the other devices stay live, keys answer, the file that `e` writes says
 what the screen says, leaving waits for nothing, and `gputop stream` and `gputop snapshot` find
-the same on the same machine.
+the same on the same machine, in every format, with nothing that was not read among it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.e2e.conftest import Driver, moving
 from tests.e2e.program import Gputop, Records, Run, Start
+from tests.e2e.unread import check_nothing_unread
 from tests.fake_driver import (
     R470_ABSENT,
     R535_ABSENT,
@@ -158,16 +160,38 @@ FAULTS = (
     Fault("samples on the boot-time clock", {"samples.clock": "boottime"}, r"util +\d", {}),
     Fault("samples from tomorrow", {"samples.offset_us": 86_400_000_000}, r"util +\d", {}),
     Fault("events cannot be registered", at("nvmlDeviceRegisterEvents", error=3), r"util +\d", {}),
+    Fault("waiting for events finds a lost device", {"call.nvmlEventSetWait*.error": 15},
+          r"util +\d", {}),
+    Fault("an Xid nobody knows", of(xid__0="999 seq=1"), r"util +\d", {}, late=True,
+          screen=r"Xid 999|XID"),
     Fault("waiting for events fails", {"call.nvmlEventSetWait*.error": 999}, r"util +\d", {}),
     Fault("activity not there", of(gpm__supported=0), r"util +\d",
           {"sm_activity": "unsupported"}),
-    Fault("identical activity samples", {"gpm.bad_samples": "nan"}, r"util +\d", {}),
+    *(Fault(f"activity samples {what}, answered with {answer}",
+            of(gpm__samples=what) | {"gpm.bad_samples": answer}, r"util +\d",
+            {"sm_activity": reason, "dram_activity": reason}, late=late)
+      for what, late in (("identical", False), ("reversed", True))
+      for answer, reason in (("error", r"error\(2\)"), ("nan", r"implausible\(nan"))),
+    Fault("an activity sample refused", at("nvmlGpmSampleGet", error=999), r"util +\d",
+          {"sm_activity": r"error\(999\)"}, late=True),
+    Fault("activity of another version", at("nvmlGpmQueryDeviceSupport", error=25), r"util +\d",
+          {"sm_activity": r"unsupported|error\(25\)"}),
+    Fault("activity that cannot be", of(gpm__2=-5, gpm__5=4000), r"util +\d",
+          {"sm_activity": "implausible", "tensor_activity": "implausible"}),
+    Fault("lost between two activity samples", at("nvmlGpmSampleGet", error=15),
+          r"lost for .*\n(.*\n)+.*✗ device lost", {"sm_activity": "lost", "power_w": "lost"},
+          status="lost", late=True, returns=True),
+    Fault("lost between a sample and its metrics", at("nvmlGpmMetricsGet", error=15),
+          r"lost for .*\n(.*\n)+.*✗ device lost", {"sm_activity": "lost", "power_w": "lost"},
+          status="lost", late=True, returns=True),
     # -- the device as a whole
     Fault("lost at the start", of(lost=1), r"lost for .*\n(.*\n)+.*✗ device lost",
           {"gpu_utilization": "lost", "temperature_c": "lost"}, status="lost"),
     Fault("lost in mid-run", of(lost=1), r"lost for .*\n(.*\n)+.*✗ device lost",
           {"gpu_utilization": "lost", "power_w": "lost"}, status="lost", late=True, returns=True,
           screen=r"✗ 1 critical"),
+    Fault("needs a reset at the start", at("nvmlDeviceGetHandleByIndex*", error=16), r"lost",
+          {"power_w": "lost"}, status="lost"),
     Fault("needs a reset", at("*", error=16), r"lost for .*\n(.*\n)+.*✗ device lost",
           {"gpu_utilization": "lost"}, status="lost", late=True, returns=True),
     Fault("its handle is denied", at("nvmlDeviceGetHandleByIndex*", error=4),
@@ -203,6 +227,8 @@ FAULTS = (
           before=mig_instances(0, (1,)), late=True),
     # -- processes
     Fault("500 processes", many_processes(500), r"500 processes", {}, screen="of 500"),
+    Fault("a process list that outgrows its buffer", many_processes(500), r"500 processes", {},
+          before=many_processes(3), late=True, screen="of 500"),
     Fault("process lists fail", {k: v for n in LISTS for k, v in at(n, error=999).items()},
           r"util +\d",
           {"processes": r"error\(999\)"},
@@ -250,7 +276,9 @@ def check_device(fault: Fault, device: Mapping[str, Any]) -> None:
 
 
 def check_records(fault: Fault, text: str) -> None:
-    frame = Records(text).last
+    records = Records(text)
+    check_nothing_unread(records.all)
+    frame = records.last
     reading = frame.devices[0]
     assert reading.status == fault.status, reading.detail
     for name, reason in fault.missing.items():
@@ -341,6 +369,15 @@ TROUBLES = (
 )  # fmt: skip
 
 
+def check_driver(trouble: Trouble, document: Mapping[str, Any]) -> None:
+    """A file says of the driver what the screen says, and of the devices nothing."""
+    driver = document["driver"]
+    assert driver["status"] in ("absent", "failed", "stuck")
+    assert re.search(trouble.says, driver["message"])
+    assert re.search(trouble.remedy, driver["remedy"])
+    assert document["devices"] == []
+
+
 def flat(terminal: Gputop) -> str:
     """The screen as one line, so that a sentence is found where it is wrapped."""
     return " ".join(terminal.text().split())
@@ -365,6 +402,7 @@ def test_a_driver_that_cannot_be_opened(
     stream = run(scenario, "stream", "--interval", "0.25", "--count", "1", scale=SHORT)
     snapshot = run(scenario, "snapshot", scale=SHORT)
     terminal.check_keys_answer()
+    check_driver(trouble, terminal.saved_snapshot())
     for command, code in ((stream, 3), (snapshot, trouble.code)):
         assert command.end() == code, command.errors
         assert re.search(trouble.says, command.errors)
@@ -372,6 +410,10 @@ def test_a_driver_that_cannot_be_opened(
         assert command.errors.startswith("gputop: ")
         assert command.errors.count("\n") == 1
     assert snapshot.out == ""
+    records = Records(stream.out)
+    assert records.frames, "the host's load is there all the same"
+    check_driver(trouble, {"driver": structs.asdict(records.hellos[-1].driver), "devices": []})
+    check_nothing_unread(records.all)
     scenario.remove(*[key for key in trouble.wrong if key != "count"])
     if "count" in trouble.wrong:
         scenario.set("count", 2)
@@ -452,6 +494,28 @@ def test_the_driver_is_unloaded_and_loaded_again(driver: Driver, gputop: Start) 
     terminal.wait_gone("is not loaded")
     terminal.wait_alive(0)
     terminal.wait_alive(1)
+    terminal.check_leaves()
+
+
+def test_the_devices_are_revoked_in_mid_run(driver: Driver, gputop: Start, run: Run) -> None:
+    """`systemctl daemon-reload` takes a container's devices away: every call answers 999."""
+    wrong = {"init.error": 999, "call.nvmlDevice*.error": 999}
+    scenario = driver(moving(2))
+    terminal = gputop(scenario, size=SIZE, scale=SHORT)
+    terminal.wait_alive(0, 1)
+    scenario.update(wrong)
+    wait_flat(terminal, r"error \(999\).*restart the container")
+    terminal.check_keys_answer()
+    for device in terminal.saved_snapshot()["devices"]:
+        assert device["status"] != "ok"
+        assert device["gpu_utilization"] is None
+    command = run(scenario, "snapshot", scale=SHORT)
+    assert command.end() == 3
+    assert "restart the container" in command.errors
+    scenario.remove(*wrong)
+    terminal.wait_gone("restart the container")
+    terminal.wait_alive(0)
+    terminal.check_leaves()
 
 
 def test_an_upgrade_while_it_runs_starts_the_collector_afresh(
@@ -493,6 +557,25 @@ def test_a_device_appears(driver: Driver, gputop: Start) -> None:
     scenario.set("count", 3)
     terminal.wait_alive(2)
     terminal.wait_for("3 GPUs")
+    assert len(terminal.saved_snapshot()["devices"]) == 3
+    terminal.check_leaves()
+
+
+def test_every_device_vanishes_and_comes_back(driver: Driver, gputop: Start) -> None:
+    """They stay in their places, and say since when they are gone."""
+    scenario = driver(moving(2))
+    terminal = gputop(scenario, size=SIZE, scale=SHORT)
+    terminal.wait_alive(1, 1)
+    scenario.set("count", 0)
+    for index in (0, 1):
+        terminal.wait_device(index, r"lost for \d+ s|lists no GPU|error")
+    terminal.check_keys_answer()
+    devices = terminal.saved_snapshot()["devices"]
+    assert [device["gpu_utilization"] for device in devices] == [None, None]
+    scenario.set("count", 2)
+    terminal.wait_alive(0)
+    terminal.wait_alive(1)
+    terminal.check_leaves()
 
 
 def test_a_crash_in_the_library(driver: Driver, gputop: Start, run: Run) -> None:
@@ -576,7 +659,7 @@ def test_a_collector_started_while_released_leaves_the_driver_alone(
     for _ in range(2):
         (pid,) = terminal.collectors
         os.kill(pid, signal.SIGKILL)
-        terminal.wait_for(lambda t, pid=pid: t.collectors and pid not in t.collectors)
+        wait_flat(terminal, "killed by signal 9")
         terminal.wait_for(r"▲ The driver is released\. Press x to take it back")
         terminal.wait_frames()
         devices = terminal.saved_snapshot()["devices"]

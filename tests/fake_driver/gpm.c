@@ -71,6 +71,17 @@ API nvmlGpmSampleFree(struct gpm_sample *sample)
     return OK;
 }
 
+/* When a sample was taken, or says it was. */
+static double sample_time(const struct call *c)
+{
+    const char *how = device_text(c->scenario, c->device, "gpm.samples");
+    if (how && strcmp(how, "identical") == 0)
+        return 1;
+    if (how && strcmp(how, "reversed") == 0)
+        return -c->now;
+    return c->now;
+}
+
 static answer_t take(const struct call *c, int instance, struct gpm_sample *sample)
 {
     if (!sample || sample->mark != SAMPLE_MARK)
@@ -80,7 +91,7 @@ static answer_t take(const struct call *c, int instance, struct gpm_sample *samp
     sample->taken = true;
     sample->device = c->device;
     sample->mig = instance;
-    sample->when = c->now;
+    sample->when = sample_time(c);
     return OK;
 }
 
