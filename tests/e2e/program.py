@@ -64,14 +64,16 @@ class Gputop(Terminal):
         arguments: What stands behind `gputop`.
         folder: Where it runs, so where it writes its snapshots.
         env: Changes to the environment.
+        through: A command that runs the program, given as its last arguments.
         more: See `Terminal`.
     """
 
     def __init__(
-        self, arguments: Sequence[str], folder: Path, env: Mapping[str, str | None], **more: Any
-    ) -> None:
+        self, arguments: Sequence[str], folder: Path, env: Mapping[str, str | None],
+        through: Sequence[str] = (), **more: Any,
+    ) -> None:  # fmt: skip
         self.folder = folder
-        super().__init__(command_line(arguments), env=env, cwd=folder, **more)
+        super().__init__([*through, *command_line(arguments)], env=env, cwd=folder, **more)
 
     # -- waiting ---------------------------------------------------------------------------
 

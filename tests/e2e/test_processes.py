@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -332,15 +335,86 @@ def test_the_demo_sends_no_signal(gputop: Start) -> None:
     terminal.press("K", shows="simulated; there is nothing to signal")
 
 
+WITHOUT_CAP_KILL = (
+    sys.executable, "-c", "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 5, 0, 0, 0); "
+    "os.execv(sys.argv[1], sys.argv[1:])",
+)  # fmt: skip
+"""Root without the right to signal other users' processes (PR_CAPBSET_DROP, CAP_KILL): it can
+still read the checkout, which another user may not."""
+
+
+def test_a_process_of_another_user_is_not_ours_to_signal(driver: Driver, gputop: Start) -> None:
+    with strangers_process() as stranger:
+        terminal = gputop(
+            driver(listing(stranger)), size=SIZE,
+            through=WITHOUT_CAP_KILL if os.getuid() == 0 else (),
+        )  # fmt: skip
+        owner = Path(f"/proc/{stranger}").owner()
+        terminal.wait_for(row(stranger, owner[:6]))
+        ask(terminal)
+        terminal.press("t", "enter", shows=rf"{stranger} .* belongs to {owner}; try sudo gputop")
+        terminal.press("esc", hides="Send a signal to th")
+        assert Path(f"/proc/{stranger}").exists()
+        terminal.check_keys_answer()
+        terminal.check_leaves()
+
+
+@contextlib.contextmanager
+def strangers_process() -> Iterator[int]:
+    """The pid of a process that belongs to another user."""
+    if os.getuid() == 0:
+        with subprocess.Popen(["sleep", "1000"], user="nobody", cwd="/") as child:
+            yield child.pid
+            assert child.poll() is None, "nothing reached it"
+            child.kill()
+        return
+    for path in Path("/proc").iterdir():
+        if path.name.isdecimal() and path.name != "1":
+            with contextlib.suppress(OSError):
+                if path.stat().st_uid == 0:
+                    yield int(path.name)
+                    return
+    pytest.skip("there is no process of another user here")
+
+
+IN_A_NAMESPACE = ("--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def own_pid_namespace() -> Sequence[str]:
+    """A command that runs another in a PID namespace of its own, where the pids from 2 to 9 are
+    sleeping processes.
+    """
+    sleepers = 'for n in 2 3 4 5 6 7 8 9; do sleep 1000 & done; exec "$@"'
+    for rights in ((), ("--user", "--map-root-user")):
+        command = ("unshare", *rights, *IN_A_NAMESPACE)
+        with contextlib.suppress(OSError):
+            done = subprocess.run([*command, "true"], capture_output=True, check=False)
+            if done.returncode == 0:
+                return (*command, "sh", "-c", sleepers, "sh")
+    pytest.skip("this machine lets nobody make a PID namespace (unshare --pid)")
+
+
+@pytest.mark.parametrize("version", ["470.82.01", "535.104.05"])
 def test_pids_of_the_host_in_a_container_are_not_joined(
-    driver: Driver, gputop: Start, spawn: Spawn
+    driver: Driver, gputop: Start, version: str
 ) -> None:
     """Below 535.113 the driver gives the host's pids: memory only, no names, no signals."""
-    child = spawn()
-    if os.readlink("/proc/self/ns/pid") == "pid:[4026531836]":
-        pytest.skip("this is the host's own pid namespace")
-    scenario = driver({**listing(child.pid), "driver_version": "470.82.01"})
-    terminal = gputop(scenario, size=SIZE)
-    terminal.wait_for(row(child.pid, r"– .* 9\.0 GiB .* –$"))
-    terminal.press("K", shows="the driver gives the host's pids, so signals are off")
-    assert child.poll() is None
+    scenario = driver({**listing(5, 77), "driver_version": version})
+    terminal = gputop(scenario, size=SIZE, through=own_pid_namespace())
+    terminal.wait_for(row(5, r"– .* 9\.0 GiB .* –$"))
+    terminal.press("K", shows="the driver gives the host's pids")
+    terminal.press("enter", shows="it runs in another container or machine")
+    terminal.press("K", shows="the driver gives the host's pids")
+    for process in terminal.saved_snapshot()["processes"]:
+        assert (process["name"], process["user"], process["start_ticks"]) == (None, None, None)
+        assert process["uses"][0]["memory_bytes"] > 0
+
+
+def test_pids_of_our_own_in_a_container_are_joined(driver: Driver, gputop: Start) -> None:
+    """From 535.113 on the driver gives our pids: the control to the test before."""
+    scenario = driver({**listing(5), "driver_version": "535.113.01"})
+    terminal = gputop(scenario, size=SIZE, through=own_pid_namespace())
+    terminal.wait_for(row(5, r".* 9\.0 GiB .* S +sleep 1000"))
+    ask(terminal)
+    assert terminal.find(r"5 sleep \(")
+    terminal.press("k", "enter", shows=r"ended\.")
