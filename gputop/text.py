@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeGuard
 
+from gputop.model import missing
 from gputop.model.metrics import Metric, Unit
 from gputop.model.nvml_tables import (
     COMPUTE_MODES,
@@ -92,6 +93,11 @@ def clean(text: str, limit: int | None = None) -> str:
     if not (text.isascii() and text.isprintable()):
         text = text.translate(_SAFE)
     return text if limit is None else fit(text, limit)
+
+
+def why(reason: str) -> str:
+    """A reason of `gputop.model.missing` in words; it may come out of a file, so it is cleaned."""
+    return clean(missing.explain(reason))
 
 
 def _character_width(character: str) -> int:

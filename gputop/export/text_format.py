@@ -16,7 +16,6 @@ from gputop.export.table import Column, lay_out
 from gputop.insight.verdicts import NO_VERDICTS, Verdicts
 from gputop.model.frame import DeviceUse, DriverInfo, Frame, Hello, HostInfo, HostReading, Process
 from gputop.model.metrics import BY_NAME
-from gputop.model.missing import explain
 from gputop.text import (
     DEFAULT_UNITS,
     NO_VALUE,
@@ -32,6 +31,7 @@ from gputop.text import (
     size,
     value,
     watts_pair,
+    why,
 )
 
 DEFAULT_WIDTH = 100
@@ -280,7 +280,7 @@ def _legend(
     """
     owners: dict[tuple[str, str], dict[str, None]] = {}
     for title, reason, owner in dashes:
-        said = clean(explain(reason)) if reason else _UNTOLD
+        said = why(reason) if reason else _UNTOLD
         owners.setdefault((title, said), {})[owner] = None
     titles: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (title, said), whose in owners.items():

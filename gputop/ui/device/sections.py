@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gputop import text
 from gputop.model.metrics import BY_NAME, METRICS, Unit
-from gputop.model.missing import explain
 from gputop.model.nvml_tables import active_reasons, unknown_bits
 from gputop.ui.device import links
 from gputop.ui.device.rows import Desk, Fact, Row, Section, Words
@@ -59,7 +58,7 @@ def values(device: DeviceView, desk: Desk, names: tuple[str, ...]) -> list[Row]:
         said = text.value(metric, value.value, desk.units)
         if value.reason is not None:
             age = f", {text.age(desk.now - value.read_at)}" if value.read_at else ""
-            said += f" ({explain(value.reason)}{age})"
+            said += f" ({text.why(value.reason)}{age})"
         rows.append(Fact(metric.label, said, "text" if value.reason is None else "faint"))
     return rows
 
@@ -100,7 +99,7 @@ def not_there(device: DeviceView, desk: Desk) -> list[Row]:
         value = device.value(metric.name)
         if value.value is None and value.reason:
             by_reason.setdefault(value.reason, []).append(metric.label)
-    said = [f"{explain(reason)}: {', '.join(labels)}" for reason, labels in by_reason.items()]
+    said = [f"{text.why(reason)}: {', '.join(labels)}" for reason, labels in by_reason.items()]
     return [Words(words[0].upper() + words[1:], "dim") for words in said]
 
 

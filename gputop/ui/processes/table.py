@@ -14,10 +14,10 @@ from textual.strip import Strip
 
 from gputop.actions.signals import Target
 from gputop.model.frame import Process
-from gputop.model.missing import PENDING, explain
+from gputop.model.missing import PENDING
 from gputop.query import Filter, Place, compile_filter
 from gputop.state.process_history import ProcessKey, may_have_left
-from gputop.text import clean
+from gputop.text import clean, why
 from gputop.ui.keys import Key, bindings
 from gputop.ui.processes.columns import (
     Column,
@@ -285,7 +285,7 @@ class ProcessTable(LineWidget, can_focus=True):
             return _DRIVER_SAYS.get(view.driver.status, _NO_DRIVER)
         unread = self._unread()
         if unread:
-            where = "".join(f" GPU {self._label(d)}: {explain(reason)}." for d, reason in unread)
+            where = "".join(f" GPU {self._label(d)}: {why(reason)}." for d, reason in unread)
             return f"Process lists are not readable:{where}"
         return "No process uses this GPU." if self.device else "No process uses a GPU."
 

@@ -17,7 +17,6 @@ from textual.strip import Strip
 from gputop import procfs, text
 from gputop.model.frame import DeviceUse, Process
 from gputop.model.metrics import Aggregate
-from gputop.model.missing import explain
 from gputop.query.subject import STATES
 from gputop.state.process_history import REACH_S, ProcessKey, ProcessPast
 from gputop.state.windows import Window
@@ -97,7 +96,7 @@ class ProcessPage(Page):
         reason = process.missing.get("start_ticks") or process.missing.get("name")
         if process.start_ticks is not None or reason is None:
             return []
-        said = _HIDDEN.get(reason, f"Only the driver knows this process: {explain(reason)}.")
+        said = _HIDDEN.get(reason, f"Only the driver knows this process: {text.why(reason)}.")
         lines = [self._line(width, f"  {part}", "notice") for part in wrap(said, max(width - 4, 1))]
         return [*lines, self._line(width, "")]
 
@@ -218,7 +217,7 @@ class ProcessPage(Page):
     def _no_chart(self, use: DeviceUse | None, metric: str, room: int) -> list[Segment]:
         reason = use.missing.get(_FIELDS[metric]) if use else None
         style = self.palette.style("dim")
-        said = explain(reason) if reason else "nothing was read of it yet"
+        said = text.why(reason) if reason else "nothing was read of it yet"
         return Line(room).add(said, style).segments(style)
 
     def _now(self, use: DeviceUse | None, metric: str) -> str:

@@ -10,7 +10,6 @@ from rich.style import Style
 
 from gputop import text
 from gputop.model.metrics import BY_NAME, Metric
-from gputop.model.missing import explain
 from gputop.state.history import Span
 from gputop.state.throttle import Share
 from gputop.state.windows import Columns, Window
@@ -209,7 +208,7 @@ def _why_empty(device: DeviceView, metric: Metric, pen: Pen) -> str:
     """The reason why there is nothing to draw, or what the instances hold."""
     if device.instances and metric.name == "memory_used_bytes":
         return instances_text(device, pen)
-    return explain(device.value(metric.name).reason or "")
+    return text.why(device.value(metric.name).reason or "")
 
 
 def instances_text(device: DeviceView, pen: Pen) -> str:

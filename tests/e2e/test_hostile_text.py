@@ -1,0 +1,146 @@
+"""Names that others chose: of hosts, users, devices, processes, and what they write anywhere.
+
+A collector that prints hostile records stands in the place of the real one, so that every name is
+hostile at once; the rest is the real program. What drives a terminal, Textual's markup or a
+spreadsheet must be text on every screen and in every file.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from gputop.export.formats import FORMATS
+from tests.e2e.conftest import Spawn
+from tests.e2e.program import CHECKOUT, Gputop, Start
+from tests.e2e.test_process_faults import SABOTAGE
+from tests.e2e.test_processes import start_ticks
+
+SIZE = (200, 50)
+EVIL = (
+    "=1+1\x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b]0;owned\x07[red]R[/] [@click=app.quit]Q[/]"
+    "\u202e\u200b\u2066\x9b31m\r\n\x00../../E"
+)
+"""A formula, the clipboard, a cleared screen, a title, markup, bidi and zero-width characters, an
+8-bit CSI, line ends and a path."""
+SHOWN = r"\[red\]R\[/\] \[@click=app\.quit\]Q\[/\]"
+"""What must be seen of it, as it is."""
+DRIVES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+
+COLLECTOR = """
+from gputop.model.codec import encode
+from gputop.model.frame import *
+evil, pid, ticks = {evil!r}, {pid}, {ticks}
+clock = lambda: (time.time(), time.clock_gettime(time.CLOCK_BOOTTIME))
+put = lambda record: os.write(1, encode(record))
+host = HostInfo(evil, "boot", kernel=evil, cpu_model=evil, cpu_count=2, container=evil)
+driver = DriverInfo("ok", 0.0, driver_version=evil, nvml_version=evil, cuda_version=evil)
+names = dict(name=evil, bus_id=evil, architecture=evil, compute_capability=evil, serial=evil)
+devices = [
+    DeviceInfo("GPU-0" + evil, index=0, **names),
+    DeviceInfo("GPU-1" + evil, index=1, **names),
+    DeviceInfo("MIG-2" + evil, index=0, parent="GPU-0" + evil, mig_profile=evil, **names),
+]
+utc, boot = clock()
+put(Hello(1, evil, evil, host, driver, devices, 0.25, utc, boot, with_args=True))
+put(Event(evil, 0, utc, boot, "xid", "GPU-0" + evil, 79, evil))
+put(Event(evil, 1, utc, boot, "log", text=evil))
+uses = [DeviceUse("GPU-0" + evil, "C", memory_bytes=1 << 30, sm_utilization=0.5)]
+for seq in range(10**6):
+    utc, boot = clock()
+    at = ReadTimes(boot, boot, boot, boot)
+    ok = dict(status="ok", read_at=at, temperature_c=50 + seq % 10, gpu_utilization=0.5)
+    why = dict(memory_used_bytes="error(" + evil + ")", power_w=evil)
+    put(Frame(evil, seq, utc, boot, 0.25, HostReading(read_at=boot, cpu_utilization=0.5), [
+        DeviceReading("GPU-0" + evil, missing=why, **ok),
+        DeviceReading("GPU-1" + evil, "lost", boot - 5, detail=evil),
+        DeviceReading("MIG-2" + evil, missing=why, **ok),
+    ], [
+        Process(pid, ticks, evil, evil, 1234, [evil, evil], evil, utc - 60, uses=uses),
+    ]))
+    time.sleep(0.25)
+"""
+
+
+def hostile(gputop: Start, spawn: Spawn, folder: Path, *flags: str) -> tuple[Gputop, int]:
+    """The program on a hostile collector, and the pid of the process it names."""
+    child = spawn()
+    (folder / "sitecustomize.py").write_text(SABOTAGE)
+    code = COLLECTOR.format(evil=EVIL, pid=child.pid, ticks=start_ticks(child.pid))
+    (folder / "ill").write_text(code, encoding="utf-8")
+    variables = {"PYTHONPATH": f"{folder}:{CHECKOUT}"}
+    terminal = gputop(None, *flags, size=SIZE, env=variables)
+    terminal.wait_for(rf"0 +{child.pid} ")
+    return terminal, child.pid
+
+
+def check_only_text(terminal: Gputop) -> None:
+    assert not [words for words in terminal.osc if words.startswith(("52;", "0;", "2;"))]
+    drawn = bytes(terminal.raw).decode("utf-8", "replace")
+    for sign in "\u202e\u200b\u2066\x9b\x00":
+        assert sign not in drawn, f"{sign!r} was sent"
+    assert "\x1b[2J[red]" not in drawn
+    assert "\x1b[31m" not in drawn
+
+
+def test_names_are_only_text_on_every_screen(gputop: Start, spawn: Spawn, tmp_path: Path) -> None:
+    terminal, pid = hostile(gputop, spawn, tmp_path, "--temperature", "c")
+    terminal.wait_for(SHOWN)
+    check_only_text(terminal)
+    terminal.press("w", shows="Xid 79")
+    terminal.wait_for(SHOWN)
+    terminal.press("esc", shows=rf"0 +{pid} ")
+    terminal.press("enter", shows="Host memory")
+    terminal.wait_for(SHOWN)
+    terminal.press("esc", shows=rf"0 +{pid} ")
+    terminal.press("K", shows="Send a signal to th")
+    terminal.wait_for(SHOWN)
+    terminal.press("esc", hides="Send a signal to th")
+    terminal.press("/", shows="^ ?/ ")
+    terminal.press("user:[red]R[/]", shows=r"/ user:\[red\]R\[/\]")
+    terminal.press("esc", hides="^ ?/ ")
+    terminal.press("tab", "enter", shows="Bus id|UUID")
+    terminal.wait_for(SHOWN)
+    check_only_text(terminal)
+    terminal.press("y", shows="Copied")
+    copied = [words for words in terminal.osc if words.startswith("52")]
+    assert len(copied) == 1, "only what `y` copies"
+    terminal.osc.clear()
+    terminal.press("esc", "right", "enter", shows="Bus id|UUID")
+    terminal.wait_for(SHOWN)
+    check_only_text(terminal)
+    terminal.check_keys_answer()
+    terminal.check_leaves()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_names_are_only_text_in_every_file(
+    gputop: Start, spawn: Spawn, folder: Path, tmp_path: Path, name: str
+) -> None:
+    flags = ("--snapshot-format", name, "--with-args")
+    terminal, _ = hostile(gputop, spawn, tmp_path, *flags)
+    terminal.wait_for(SHOWN)
+    paths = terminal.save()
+    assert {path.parent for path in paths} == {folder}, "a host's name is no path"
+    for path in paths:
+        assert re.fullmatch(r"[\w.,=+~-]+", path.name), path.name
+        text = path.read_bytes().decode("utf-8")
+        assert not DRIVES.search(text), DRIVES.search(text)
+        if path.suffix == ".svg":
+            ElementTree.fromstring(text)
+        elif path.suffix == ".csv":
+            cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+            assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+        elif path.suffix == ".prom":
+            for line in text.splitlines():
+                assert line.startswith("#") or re.fullmatch(
+                    r'\w+(\{(\w+="([^"\\]|\\.)*",?)*\})? \S+', line
+                ), line
+    check_only_text(terminal)
+    assert sorted(os.listdir(folder)) == sorted(path.name for path in paths)
