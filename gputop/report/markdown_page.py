@@ -12,7 +12,8 @@ from gputop.report.shape import Chart, DeviceReport, Report
 from gputop.report.text_page import Look, spark
 
 _CHART_CELLS = 40
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~@$:-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]#!|~@$]|(?<=www)\.|:(?=//))")
+"""What begins markup, a mention, a reference or a link within a line."""
 
 
 def escape(text: str) -> str:

@@ -100,6 +100,8 @@ def test_markdown_tables_are_whole():
             assert len(set(rows)) == 1, table
         assert "<script" not in page
         assert "<img" not in page
+        assert "http://" not in page
+    assert "%)" in markdown_page.render(demo())  # no more escapes than it takes
 
 
 # -- HTML ----------------------------------------------------------------------------------------
