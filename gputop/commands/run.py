@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from gputop.errors import ExportFailed
     from gputop.model.frame import AnyRecord, Hello
     from gputop.recording import BackgroundWriter, RecordingWriter
-    from gputop.report.account import Account, Options
+    from gputop.report.account import Account
     from gputop.report.shape import Report
+    from gputop.settings import Settings
     from gputop.sources.base import SourceStatus
 
 HELP = "run a command, then report what it did to the GPUs"
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load(args)
     path = Path(args.report) if args.report else None
     form = format_of(args, path)  # its mistakes before the command's hours
-    runner = _Runner(args, command, account_options(settings))
+    runner = _Runner(args, command, settings)
     ended = runner.run()
     try:
         if path is not None or not args.quiet:
@@ -109,10 +110,12 @@ def run(args: argparse.Namespace) -> int:
 class _Runner:
     """The command, the collector beside it, and what is written of them."""
 
-    def __init__(self, args: argparse.Namespace, command: Sequence[str], options: Options) -> None:
+    def __init__(
+        self, args: argparse.Namespace, command: Sequence[str], settings: Settings
+    ) -> None:
         self._args = args
         self._words = list(command)
-        self._options = options
+        self._settings = settings
         self.problems: list[str] = []
         """What went wrong on the way, a sentence each."""
         self._recording = _open_recording(args)
@@ -172,7 +175,7 @@ class _Runner:
             name=os.path.basename(self._words[0]), utc_s=utc, boottime_s=boottime,
             command=self._words if self._args.with_args else None, unfollowed=self._unfollowed,
         )  # fmt: skip
-        self._account = Account(self._options)
+        self._account = Account(account_options(self._settings))
         self._account.add(self._job)
         if not self.problems:
             self._source.start(self._take, self._status_changed)

@@ -137,6 +137,17 @@ def test_what_the_driver_buffered_takes_the_place_of_the_reading():
     assert (found.minimum, found.maximum) == (0.0, 0.9)
 
 
+def test_buffers_that_overlap_count_once():
+    # (0, 1] at 0.2, then a buffer that begins again at 0.5: of it (1, 2] at 0.8 is new.
+    spans = [SampleSpan("gpu_utilization", BOOT_S + start, BOOT_S + end, mean, mean, mean, 1001)
+             for start, end, mean in ((0.001, 1.0, 0.2), (0.5, 2.0, 0.8))]  # fmt: skip
+    found = utilization(hello(), *(
+        frame(at, reading(at, gpu_utilization=0.0, samples=samples))
+        for at, samples in ((0, []), (1, spans[:1]), (2, spans[1:]))
+    ))  # fmt: skip
+    assert (found.covered_s, found.mean) == (pytest.approx(2), pytest.approx(0.5))
+
+
 def test_buffered_samples_from_before_the_begin_do_not_count():
     early = SampleSpan("gpu_utilization", BOOT_S - 2.0, BOOT_S, 1.0, 1.0, 1.0, 13)
     device = device_of(hello(), frame(0, reading(0, gpu_utilization=0.0, samples=[early])),
