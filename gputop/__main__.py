@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "snapshot": "gputop.commands.snapshot",
     "stream": "gputop.commands.stream",
+    "record": "gputop.commands.record",
     "check": "gputop.commands.check",
     "run": "gputop.commands.run",
     "report": "gputop.commands.report",

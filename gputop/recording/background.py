@@ -5,25 +5,33 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from gputop.errors import ExportFailed
 from gputop.model.frame import AnyRecord, Frame
-from gputop.recording.writer import RecordingWriter
 
 MOST_WAITING = 300
 """Frames kept for a disk that is slow: five minutes at one a second. The oldest is dropped."""
 
 
+class RecordWriter(Protocol):
+    """What takes records one after the other: one file, or several."""
+
+    def write(self, record: AnyRecord) -> None:
+        """Add a record; may wait for the disk."""
+
+    def close(self) -> None:
+        """End it."""
+
+
 class BackgroundWriter:
-    """Gives records to a :class:`RecordingWriter` in a thread of its own.
+    """Gives records to a writer in a thread of its own.
 
     `on_end` is called once from that thread: with None when the recording was closed, or with
     what went wrong.
     """
 
-    def __init__(
-        self, writer: RecordingWriter, on_end: Callable[[ExportFailed | None], None]
-    ) -> None:
+    def __init__(self, writer: RecordWriter, on_end: Callable[[ExportFailed | None], None]) -> None:
         self.writer = writer
         self.dropped = 0
         """Frames that the disk was too slow for."""

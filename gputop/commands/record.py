@@ -1,0 +1,199 @@
+"""`gputop record`: readings to a file, for `gputop replay` and `gputop report`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from gputop import text
+from gputop.commands.base import add_machine_arguments, stream_arguments
+from gputop.errors import GputopError, UsageError
+from gputop.model.frame import AnyRecord, Frame
+from gputop.query.literals import BadValue, duration, size
+from gputop.recording.background import BackgroundWriter
+from gputop.recording.rotation import RotatingWriter, Rotation
+from gputop.sources.base import SourceStatus
+from gputop.sources.local import LocalSource
+
+HELP = "write readings to a file, for replay and report"
+
+PROGRESS_S = 1.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `gputop record`."""
+    parser.description = (
+        "Record until Ctrl-C, SIGTERM, or what --duration and --max-size say. The file can be "
+        "followed while it grows, and opens up to its last few seconds if the machine goes down."
+    )
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="FILE",
+        help="write to this new file: .ndjson.zst, .ndjson.gz or .ndjson",
+    )  # fmt: skip
+    parser.add_argument(
+        "--duration", type=_time, default=0.0, metavar="TIME",
+        help="end after this time, such as 90s, 10m or 2h",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-size", type=_size, default=0, metavar="SIZE",
+        help="end when so much was written, such as 500M or 2G",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rotate", type=_rotation, default=Rotation(), metavar="SIZE|TIME",
+        help="begin another file (FILE-2, FILE-3, ...) after so much or so long, such as 100M or "
+        "1h",
+    )  # fmt: skip
+    add_machine_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record until something says stop.
+
+    Raises:
+        UsageError: the file's name does not say how it is packed, or a device is not there.
+        ExportFailed: the file cannot be created or written; what was written stays readable.
+        CollectorFailed: the collector cannot be started.
+    """
+    return _Recorder(args).run()
+
+
+class _Recorder:
+    """A source, a writer, and what ends them."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._duration: float = args.duration
+        self._max_size: int = args.max_size
+        self._output = RotatingWriter(args.output, args.rotate, args.with_args)
+        self._done = threading.Event()
+        self._problem: GputopError | None = None
+        self._first_s: float | None = None
+        self._elapsed_s = 0.0
+        self._said = ""
+        self._writer = BackgroundWriter(self._output, self._written)
+        self._source = LocalSource(stream_arguments(args), args.interval)
+
+    def run(self) -> int:
+        """Record to the end; the exit code."""
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` wants it
+                signal.signal(number, self._on_signal)
+        progress = _Progress()
+        self._source.start(self._take, self._status)
+        while not self._done.wait(PROGRESS_S):
+            progress.show(self._summary())
+        self._source.stop()
+        self._writer.close(None)
+        progress.clear()
+        if self._problem is not None:
+            raise self._problem
+        if progress.is_on:
+            files = f" and {self._output.files - 1} more" if self._output.files > 1 else ""
+            print(f"Wrote {self._summary()}{files}.", file=sys.stderr)
+        return 0
+
+    def _summary(self) -> str:
+        output = self._output
+        parts = [
+            text.clean(str(output.path)),
+            f"{output.frames} frame{'s' * (output.frames != 1)}",
+            text.size(output.size),
+            text.duration(self._elapsed_s),
+        ]
+        if self._writer.dropped:
+            parts.append(f"{self._writer.dropped} dropped, the disk is too slow")
+        return ", ".join(parts) + (f" ({self._said})" if self._said else "")
+
+    # -- called in the source's thread
+
+    def _take(self, record: AnyRecord) -> None:
+        if self._done.is_set():
+            return
+        self._writer.put(record)
+        if isinstance(record, Frame):
+            self._first_s = record.boottime_s if self._first_s is None else self._first_s
+            self._elapsed_s = record.boottime_s - self._first_s
+            if 0 < self._duration <= self._elapsed_s or 0 < self._max_size <= self._output.size:
+                self._done.set()
+
+    def _status(self, status: SourceStatus) -> None:
+        if status.state == "stopped":
+            self._problem = UsageError(status.message)
+            self._done.set()
+        self._said = status.message.rstrip(".") if status.state != "live" else ""
+
+    # -- called in the writer's thread
+
+    def _written(self, problem: GputopError | None) -> None:
+        if problem is not None:
+            self._problem = problem
+            self._done.set()
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._done.is_set():  # already leaving, and it takes too long
+            self._source.stop()
+            os._exit(128 + number)
+        self._done.set()
+
+
+class _Progress:
+    """One line on stderr, drawn over itself, where that is a terminal."""
+
+    def __init__(self) -> None:
+        self.is_on = sys.stderr is not None and sys.stderr.isatty()
+        self._width = 0
+
+    def show(self, words: str) -> None:
+        """Replace the line."""
+        if not self.is_on:
+            return
+        try:
+            room = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+        except OSError:
+            room = 79
+        words = text.fit(f"recording {words}", max(room, 1))
+        blank = " " * max(self._width - text.display_width(words), 0)
+        self._width = text.display_width(words)
+        print(f"\r{words}{blank}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._width:
+            print(f"\r{' ' * self._width}\r", end="", file=sys.stderr, flush=True)
+
+
+def _time(words: str) -> float:
+    try:
+        seconds = duration(words).value
+    except BadValue as wanted:
+        raise argparse.ArgumentTypeError(f"{words!r} is not {wanted}") from None
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{words!r} is no time to record for")
+    return seconds
+
+
+def _size(words: str) -> int:
+    try:
+        number = int(size(words).value)
+    except BadValue as wanted:
+        raise argparse.ArgumentTypeError(f"{words!r} is not {wanted}") from None
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{words!r} is no room for a recording")
+    return number
+
+
+def _rotation(words: str) -> Rotation:
+    """A size, or else a time: a lower-case ``m`` is minutes, as ``M`` is MiB."""
+    if words[-1:].islower() and words[-2:].lower() != "ib":
+        return Rotation(seconds=_time(words))
+    try:
+        return Rotation(bytes=_size(words))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{words!r} is neither a size such as 100M nor a time such as 1h"
+        ) from None
