@@ -18,6 +18,7 @@ COMMANDS = {
     "snapshot": "gputop.commands.snapshot",
     "stream": "gputop.commands.stream",
     "record": "gputop.commands.record",
+    "replay": "gputop.commands.replay",
     "check": "gputop.commands.check",
     "run": "gputop.commands.run",
     "report": "gputop.commands.report",

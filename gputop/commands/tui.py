@@ -30,7 +30,10 @@ def run(args: argparse.Namespace) -> int:
         CollectorFailed: the collector cannot be started.
     """
     chosen = settings.load(args)  # its mistakes first: a script without a terminal can check it
-    _need_terminal()
+    need_terminal(
+        "in a pipe or a script use `gputop snapshot` for one reading or `gputop stream` for all "
+        "of them."
+    )
     args.interval, args.devices = chosen.interval, chosen.devices
     args.with_args = not chosen.hide_args
     source = LocalSource(stream_arguments(args), chosen.interval)
@@ -54,14 +57,16 @@ def _import_asyncio() -> None:
         del sys.modules["ssl"]
 
 
-def _need_terminal() -> None:
+def need_terminal(instead: str) -> None:
+    """See that there is a terminal to draw on; `instead` says what to use where there is none.
+
+    Raises:
+        UsageError: there is none, or it cannot be drawn on.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
-        raise UsageError(
-            "The screen needs a terminal; in a pipe or a script use `gputop snapshot` for one "
-            "reading or `gputop stream` for all of them."
-        )
+        raise UsageError(f"The screen needs a terminal; {instead}")
     if os.environ.get("TERM", "dumb") in {"dumb", ""}:
         raise UsageError(
-            "This terminal (TERM=dumb) cannot be drawn on; use `gputop snapshot`, or set TERM to "
-            "what the terminal is."
+            "This terminal (TERM=dumb) cannot be drawn on; set TERM to what the terminal is, or "
+            f"{instead}"
         )

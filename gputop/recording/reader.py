@@ -99,6 +99,11 @@ class Reader(Iterator[AnyRecord]):
                 self._conclude()
                 raise StopIteration
 
+    @property
+    def open_ended(self) -> bool:
+        """True when it reads on to the end of the file, wherever that will be."""
+        return self._until is None
+
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0:

@@ -7,6 +7,7 @@ one. The memory is reserved at once and taken by the kernel page by page as it i
 
 from __future__ import annotations
 
+import itertools
 import math
 import mmap
 from collections.abc import Iterable
@@ -22,6 +23,7 @@ MOST_READINGS = 65_536
 LOW, MEAN, HIGH, COUNT = range(4)
 """The numbers of a bucket."""
 FOREVER = 1 << 62
+_revisions = itertools.count()
 
 
 class Span(NamedTuple):
@@ -169,8 +171,10 @@ class Series:
         self.fine = Ring(*self.FINE)
         self.coarse = Ring(*self.COARSE)
         self._last_at = float("-inf")
-        self.revision = 0
-        """Grows when something older than a few seconds was written: columns must be redone."""
+        self.revision = next(_revisions)
+        """Another one when something older than a few seconds was written: columns must be
+        redone. No two series share one, so those of a host that was rebuilt are redone too.
+        """
 
     def add(self, at: float, value: float) -> None:
         """A reading taken at CLOCK_BOOTTIME `at`. The same reading repeated counts once."""
@@ -182,7 +186,7 @@ class Series:
     def add_span(self, at: float, low: float, mean: float, high: float, count: int) -> None:
         """The summary of `count` readings around the moment `at`."""
         if at < self.fine.newest - OLD_S:
-            self.revision += 1
+            self.revision = next(_revisions)
         self.fine.add(at, low, mean, high, count)
         self.coarse.add(at, low, mean, high, count)
 

@@ -20,6 +20,7 @@ from textual.screen import Screen
 from gputop import text
 from gputop.errors import EXIT_FAILED, GputopError
 from gputop.insight.alert_log import AlertLog
+from gputop.insight.host_state import HostState
 from gputop.insight.rules import Thresholds
 from gputop.insight.verdict_book import VerdictBook
 from gputop.model.commands import ReadSlow, Release, Retake, SetInterval
@@ -31,8 +32,9 @@ from gputop.state.store import Store
 from gputop.ui import glyphs
 from gputop.ui.announce import Announcer
 from gputop.ui.display import DiffDisplay, leave_at_once
-from gputop.ui.keys import APP_KEYS, Key, bindings
+from gputop.ui.keys import APP_KEYS, REPLAY_KEYS, Key, bindings
 from gputop.ui.processes.table import ProcessTable
+from gputop.ui.replay import Replay
 from gputop.ui.screens.base import ViewScreen
 from gputop.ui.screens.overview import OverviewScreen
 from gputop.ui.themes import PALETTES, Palette, textual_theme, theme_for
@@ -65,12 +67,9 @@ class GputopApp(DiffDisplay[int], App[int]):
         super().__init__()
         self.source = source
         self.settings = settings
-        self.store = Store()
-        thresholds = Thresholds.of(settings)
-        self.alerts = AlertLog(thresholds)
-        self.verdicts = VerdictBook(thresholds)
+        self.state = HostState(Thresholds.of(settings))
+        self.replay = Replay.of(source, settings, self)
         self.announcer = Announcer(settings, self._write_sequence, self._hook_failed)
-        self.process_history = ProcessHistory()
         self.view = View()
         self.paused = False
         self.window_s: float = settings.window
@@ -79,7 +78,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         self.glyphs = glyphs.ASCII if self.ascii else glyphs.UNICODE
         self.read_only: bool = settings.read_only
         self.source_status: SourceStatus | None = None
-        self._inbox: deque[AnyRecord] = deque()
+        self._inbox: deque[AnyRecord | HostState] = deque()
         self._woken = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last_frame_at: float | None = None
@@ -93,7 +92,34 @@ class GputopApp(DiffDisplay[int], App[int]):
             self.register_theme(textual_theme(palette))
         self.palette: Palette = PALETTES[_theme_name(settings)]
         self.theme = self.palette.name
+        for key in self.source_keys:
+            self.bind(key.keys, key.action, description=key.label, show=False)
         self.overview = OverviewScreen()
+
+    @property
+    def store(self) -> Store:
+        """What was read."""
+        return self.state.store
+
+    @property
+    def alerts(self) -> AlertLog:
+        """The warnings."""
+        return self.state.alerts
+
+    @property
+    def verdicts(self) -> VerdictBook:
+        """What limits each device."""
+        return self.state.verdicts
+
+    @property
+    def process_history(self) -> ProcessHistory:
+        """What each process did."""
+        return self.state.process_history
+
+    @property
+    def source_keys(self) -> tuple[Key, ...]:
+        """The keys that this source has besides those of the screens."""
+        return REPLAY_KEYS if self.replay else ()
 
     def get_default_screen(self) -> Screen[None]:
         """The overview is the first screen: none is made only to be covered by it."""
@@ -104,6 +130,8 @@ class GputopApp(DiffDisplay[int], App[int]):
     def on_mount(self) -> None:
         """Show the overview and begin to take records."""
         self._loop = asyncio.get_running_loop()
+        if self.replay is not None:
+            self.replay.start()
         self.source.start(self._take_record, self._take_status)
         self._loop.call_later(LATEST_LOAD_S, self._load_the_rest)
 
@@ -124,7 +152,11 @@ class GputopApp(DiffDisplay[int], App[int]):
         gc.collect()
         gc.freeze()  # what the imports made stays: no need to look at it again and again
 
-    def _take_record(self, record: AnyRecord) -> None:
+    def take_state(self, state: HostState) -> None:
+        """Another state in the place of this one, after a jump. Called in the source's thread."""
+        self._take_record(state)
+
+    def _take_record(self, record: AnyRecord | HostState) -> None:
         """Called in the source's thread."""
         self._inbox.append(record)
         if not self._woken and self._loop is not None:
@@ -148,12 +180,15 @@ class GputopApp(DiffDisplay[int], App[int]):
         shown = False
         while self._inbox:
             record = self._inbox.popleft()
-            self.store.apply(record)
+            if isinstance(record, HostState):
+                self.state = record
+                shown = True
+                continue
+            self.state.apply(record)
             if isinstance(record, Frame):
-                self.alerts.update(self.store)
-                self.announcer.take(self.alerts.take_changes(), self.store)
-                self.verdicts.update(self.store)
-                self.process_history.update(record)
+                changes = self.alerts.take_changes()
+                if self.source.live:  # what is played back was told when it happened
+                    self.announcer.take(changes, self.store)
                 self._last_frame_at = self._now()
                 shown = True
             elif isinstance(record, Hello):
@@ -212,6 +247,8 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def _watch_age(self) -> None:
         """Look again when the next frame is overdue, and each second from then on."""
+        if not self.source.live:
+            return
         if self._age_check is not None:
             self._age_check.cancel()
         if self._loop is not None:
@@ -226,7 +263,7 @@ class GputopApp(DiffDisplay[int], App[int]):
     @property
     def behind_s(self) -> float | None:
         """Seconds since the last frame, once the next one is overdue."""
-        if self._last_frame_at is None:
+        if self._last_frame_at is None or not self.source.live:
             return None
         age = self._now() - self._last_frame_at
         return age if age >= 2 * self.store.period_s + 1 else None
@@ -247,6 +284,8 @@ class GputopApp(DiffDisplay[int], App[int]):
         """Why no signal may be sent; None when it may."""
         if self.read_only:
             return "Read-only: signals are off."
+        if not self.source.live:
+            return "This is a recording; there is nothing to signal."
         if self.view.simulated:
             return "The processes are simulated; there is nothing to signal."
         if not self.source.can_signal:
@@ -263,12 +302,19 @@ class GputopApp(DiffDisplay[int], App[int]):
             return
         what = f"{type(error).__name__}: {error}".rstrip(": ")
         leave_at_once(
-            self, EXIT_FAILED, first=[self.source.stop, self.announcer.stop],
+            self, EXIT_FAILED, first=[self.stop_all],
             farewell=f"gputop: Something unforeseen went wrong ({what}); please report it with "
                      "the output of the same command and GPUTOP_TRACEBACK=1.",
         )  # fmt: skip
 
     # --- actions ---------------------------------------------------------------------------------
+
+    def stop_all(self) -> None:
+        """Leave no process behind. Waits for nothing."""
+        self.source.stop()
+        self.announcer.stop()
+        if self.replay is not None:
+            self.replay.stop()
 
     def action_leave(self) -> None:
         """Quit at once."""
@@ -276,10 +322,13 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def leave(self, code: int) -> None:
         """Give the terminal back and end; nothing is waited for."""
-        leave_at_once(self, code, first=[self.source.stop, self.announcer.stop])
+        leave_at_once(self, code, first=[self.stop_all])
 
     def action_pause(self) -> None:
-        """Freeze the picture, or let it go on."""
+        """Freeze the picture, or let it go on; stop a replay, or let it go on."""
+        if self.replay is not None:
+            self.replay.source.toggle()
+            return
         self.paused = not self.paused
         self.view = take(self.store, self.alerts, self.verdicts, frozen=self.paused)
         self._redraw()
@@ -300,11 +349,17 @@ class GputopApp(DiffDisplay[int], App[int]):
                 widget.refresh()
 
     def action_slower(self) -> None:
-        """Read less often."""
+        """Read less often, or play slower."""
+        if self.replay is not None:
+            self.replay.source.faster(-1)
+            return
         self._set_interval(next((s for s in INTERVALS if s > self._asked + 1e-9), INTERVALS[-1]))
 
     def action_faster(self) -> None:
-        """Read more often."""
+        """Read more often, or play faster."""
+        if self.replay is not None:
+            self.replay.source.faster(1)
+            return
         shorter = [s for s in INTERVALS if s < self._asked - 1e-9]
         self._set_interval(shorter[-1] if shorter else INTERVALS[0])
 
@@ -331,16 +386,26 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def _set_window(self, seconds: float) -> None:
         self.window_s = seconds
+        if self.replay is not None:
+            self.replay.reach(seconds)
         self._redraw()
 
     def action_release(self) -> None:
         """Let go of the driver, or take it back."""
+        if not self.source.live:
+            self.notify("A recording has no driver to let go of.", severity="warning")
+            return
         self._released = not self._released
         self.source.send(Release() if self._released else Retake())
         if self._released:
             self.notify("Letting go of the driver; x takes it back.")
         else:
             self.notify("Taking the driver back.")
+
+    def action_replay(self, what: str, amount: int = 0) -> None:
+        """What the keys of a replay do."""
+        if self.replay is not None:
+            self.replay.act(what, amount)
 
     def action_switch(self) -> None:
         """Between devices and processes."""
@@ -432,7 +497,7 @@ class GputopApp(DiffDisplay[int], App[int]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action by its name, and every theme."""
         keys = screen.keys if isinstance(screen, ViewScreen) else ()
-        for key in (*APP_KEYS, *keys):
+        for key in (*self.source_keys, *APP_KEYS, *keys):
             if key.palette:
                 title = f"{key.label.capitalize()} ({key.shown})"
                 yield SystemCommand(title, key.help, partial(self.press, key))

@@ -13,6 +13,7 @@ Section = Literal[
     "Devices",
     "Processes",
     "Charts and time",
+    "Replay",
     "Files",
     "Device screen",
     "Process screen",
@@ -62,7 +63,8 @@ APP_KEYS: tuple[Key, ...] = (
         "Everywhere", footer=14, palette=False),
     Key("warnings", "w", "w", "warnings", "List the warnings, now and past.", "Everywhere",
         footer=5),
-    Key("pause", "p", "p", "pause", "Freeze the picture; readings go on being collected.",
+    Key("pause", "p", "p", "pause",
+        "Freeze the picture; readings go on being collected. A replay stops or goes on.",
         "Everywhere", footer=7),
     Key("theme", "t", "t", "theme", "Take the next theme.", "Everywhere", footer=12),
     Key("redraw", "ctrl+l", "Ctrl-L", "redraw", "Draw the whole screen again.", "Everywhere"),
@@ -73,9 +75,10 @@ APP_KEYS: tuple[Key, ...] = (
         "Everywhere", palette=False),
     Key("switch", "tab,shift+tab", "Tab", "switch", "Switch between devices and processes.",
         "Moving", footer=3),
-    Key("slower", "minus", "-", "slower", "Read less often.", "Charts and time", footer=9),
-    Key("faster", "plus,equals_sign", "+", "faster", "Read more often.", "Charts and time",
-        footer=8),
+    Key("slower", "minus", "-", "slower", "Read less often; play a replay slower.",
+        "Charts and time", footer=9),
+    Key("faster", "plus,equals_sign", "+", "faster", "Read more often; play a replay faster.",
+        "Charts and time", footer=8),
     Key("window_shorter", "left_square_bracket", "[", "shorter", "Charts show less time.",
         "Charts and time", footer=10),
     Key("window_longer", "right_square_bracket", "]", "longer", "Charts show more time.",
@@ -100,6 +103,31 @@ DEVICE_KEYS: tuple[Key, ...] = (
     Key("open", "enter", "Enter", "open", "Open the device.", "Devices", footer=4),
 )  # fmt: skip
 
+
+REPLAY_KEYS: tuple[Key, ...] = (
+    Key("app.pause", "p", "p", "play/stop", "Stop the replay, or let it go on.", "Replay",
+        footer=2, palette=False),
+    Key("app.faster", "plus,equals_sign", "+ -", "speed", "Play faster or slower, 1x to 64x.",
+        "Replay", footer=2, palette=False),
+    Key("app.replay('skip',10)", "right_parenthesis", ")", "+10 s", "Ten seconds forward.",
+        "Replay"),
+    Key("app.replay('skip',-10)", "left_parenthesis", "(", "-10 s", "Ten seconds back.", "Replay"),
+    Key("app.replay('skip',300)", "right_curly_bracket", "}", "+5 min", "Five minutes forward.",
+        "Replay"),
+    Key("app.replay('skip',-300)", "left_curly_bracket", "{", "-5 min", "Five minutes back.",
+        "Replay"),
+    Key("app.replay('step',1)", "full_stop", ".", "frame", "Stop, and go one frame forward.",
+        "Replay", footer=3),
+    Key("app.replay('step',-1)", "comma", ",", "frame back", "Stop, and go one frame back.",
+        "Replay"),
+    Key("app.replay('event',1)", "n", "n", "next event", "Go to the next warning or Xid.",
+        "Replay", footer=2),
+    Key("app.replay('event',-1)", "N", "N", "event before", "Go to the warning or Xid before.",
+        "Replay"),
+    Key("app.replay('ask')", "g", "g", "go to", "Go to a time: 14:25, 90s, +5m, -30s.", "Replay",
+        footer=2),
+)  # fmt: skip
+"""What `gputop replay` has besides, on every screen."""
 
 HERE_TOO = tuple(
     key for key in APP_KEYS if key.action in {"leave", "help", "pause", "snapshot", "theme"}

@@ -18,8 +18,7 @@ def run_app(source: Source, settings: Settings) -> int:
     chosen_columns(settings.columns)  # a column that is none is said before the screen is taken
     sort_column(settings.sort)
     app = GputopApp(source, settings)
-    leave_on_signals(app, first=[source.stop, app.announcer.stop])
+    leave_on_signals(app, first=[app.stop_all])
     app.run(mouse=not settings.no_mouse)
-    source.stop()
-    app.announcer.stop()
+    app.stop_all()
     return app.return_code or 0

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from gputop import __version__
 from gputop.model.nvml_tables import HARMFUL, SEVERITIES
 from gputop.ui.device.keys import CHART_KEYS, DEVICE_SCREEN_KEYS
-from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, Section
+from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, REPLAY_KEYS, Key, Section
 from gputop.ui.processes.columns import ASCII_LEGEND, LEGEND
 from gputop.ui.processes.table import TABLE_KEYS
 from gputop.ui.screens.process import PROCESS_KEYS
@@ -24,8 +24,7 @@ from gputop.ui.widgets.page import SCROLL_KEYS, Page
 
 ALL_KEYS: tuple[Key, ...] = (
     *APP_KEYS, *DEVICE_KEYS, *OVERVIEW_KEYS, *TABLE_KEYS, *DEVICE_SCREEN_KEYS, *CHART_KEYS,
-    *PROCESS_KEYS,
-    *WARNING_KEYS, *SCROLL_KEYS,
+    *PROCESS_KEYS, *WARNING_KEYS, *SCROLL_KEYS, *REPLAY_KEYS,
 )  # fmt: skip
 """In the order of the help."""
 

@@ -160,7 +160,7 @@ class OverviewScreen(ViewScreen):
         panel = width >= PANEL_FROM[0] and height >= PANEL_FROM[1]
         host_rows = PANEL_ROWS if panel else 1
         extra = self.notice.rows + (self.filter_bar.size.height or 2) * self.filter_bar.display
-        rows = height - 2 - extra - host_rows
+        rows = height - self.header.rows - 1 - extra - host_rows
         device_rows = self.devices.plan(len(view.devices), width, rows, wanted)
         small = width < SMALLEST[0] or height < SMALLEST[1]
         arranged = (width, height, host_rows, device_rows, small)

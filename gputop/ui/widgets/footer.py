@@ -44,7 +44,11 @@ class Footer(LineWidget):
         line = Line(width)
         line.add(" ", word_style)
         self._drawn = []
-        for key in self._keys:
+        here = self.gputop.source_keys
+        taken = {key.keys for key in here}
+        own = [key for key in self._keys if key.keys not in taken]
+        offered = (key for key in (*here, *own) if key.footer)
+        for key in sorted(offered, key=lambda key: key.footer):
             shown = key.shown.split(",")[0]
             if line.room < len(shown) + len(key.label) + 3 + len(self._right):
                 break

@@ -10,15 +10,25 @@ from gputop.model.nvml_tables import Severity
 from gputop.ui.view import View
 from gputop.ui.widgets.base import LineWidget, blank
 from gputop.ui.widgets.line import Line
+from gputop.ui.widgets.timeline import timeline
 
 
 class Header(LineWidget):
-    """One row."""
+    """One row, and in a replay a second one with its timeline."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._view = View()
         self._behind_s: float | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows it takes."""
+        return 2 if self.gputop.replay else 1
+
+    def on_mount(self) -> None:
+        """Take its rows."""
+        self.styles.height = self.rows
 
     def show(self, view: View, behind_s: float | None) -> None:
         """Take the newest view; `behind_s` is set when frames have stopped coming."""
@@ -33,6 +43,9 @@ class Header(LineWidget):
         room = width - sum(text.display_width(words) for words, _ in right) - 1
         line = Line(width)
         line.add(" gputop ", palette.style("accent", "surface", bold=True))
+        replay = self.gputop.replay
+        if replay is not None:
+            line.add(" REPLAY ", palette.alert("notice")).add(" ", plain)
         if self._view.simulated:
             line.add("SIMULATED", palette.alert("warning")).add(" ", plain)
         for words, role in self._left(room - (width - line.room)):
@@ -40,8 +53,10 @@ class Header(LineWidget):
         line.until(max(room, 0), plain)
         for words, style in right:
             line.add(words, style)
-        strip = line.strip(plain)
-        return [strip] + [blank(width, palette)] * (height - 1)
+        strips = [line.strip(plain)]
+        if replay is not None:
+            strips.append(timeline(self.gputop, replay, width))
+        return (strips + [blank(width, palette)] * height)[:height]
 
     def _left(self, room: int) -> list[tuple[str, str]]:
         info, driver = self._view.host_info, self._view.driver
@@ -90,5 +105,6 @@ class Header(LineWidget):
         period = text.duration(view.period_s) if view.period_s >= 1 else f"{view.period_s:g} s"
         pieces.append((f"every {period} ", dim))
         if view.utc_s:
-            pieces.append((text.local_time(view.utc_s, "%H:%M:%S "), plain))
+            form = "%Y-%m-%d %H:%M:%S " if app.replay and wordy else "%H:%M:%S "
+            pieces.append((text.local_time(view.utc_s, form), plain))
         return pieces

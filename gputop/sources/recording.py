@@ -1,0 +1,388 @@
+"""A recording as a source: played back, searched through, followed while it grows."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gputop.errors import GputopError
+from gputop.model.commands import Command
+from gputop.model.frame import AnyRecord, Frame
+from gputop.query.moment import moment
+from gputop.recording import Block, Ending, Reader, RecordingIndex, read_block
+from gputop.sources.base import OnRecord, OnStatus, SourceState, SourceStatus
+
+SPEEDS = (1, 2, 4, 8, 16, 32, 64)
+FIRST_S = 120.0
+"""Recorded seconds before a jump's target that are read again at least: what is said of the last
+minute rests on them.
+"""
+FARTHEST_S = 3600.0
+"""As far back as history is rebuilt after a jump: that far it is kept by the second."""
+TICK_S = 0.1
+"""Between two deliveries, however fast it plays."""
+POLL_S = 0.5
+"""How often a file that is being written is looked at."""
+MOST_AT_ONCE = 64
+"""Frames that one delivery may hold; on a machine too slow for more it plays slower."""
+GAP = 10.0
+"""A hole of more intervals than this between two frames is skipped and not waited for."""
+
+OnJump = Callable[[Iterable[AnyRecord]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """Where it is and what it does. Moments are UTC seconds."""
+
+    first_utc_s: float
+    last_utc_s: float
+    """The last frame there is so far."""
+    utc_s: float
+    """The frame on screen."""
+    playing: bool = True
+    speed: int = 1
+    growing: bool = False
+    indexed: float = 0.0
+    """The part of the file in which the blocks are known, 0 to 1."""
+    known_utc_s: float = 0.0
+    """What was before this is not in the charts and lists: it was jumped over."""
+    rebuilding: bool = False
+    """Earlier history is being read."""
+
+    @property
+    def at_end(self) -> bool:
+        """True when there is no later frame."""
+        return self.utc_s >= self.last_utc_s
+
+
+class _Interrupted(Exception):
+    """Another command came."""
+
+
+class RecordingSource:
+    """Plays a recording.
+
+    Args:
+        path: The file.
+        at: Where to begin: what `moment` reads; empty for the beginning.
+
+    Raises:
+        GputopError: it cannot be read, or has no frame.
+        UsageError: `at` is no moment.
+    """
+
+    live = False
+    can_seek = True
+    can_set_interval = False
+    can_signal = False
+
+    def __init__(self, path: Path, at: str = "") -> None:
+        self.path = path
+        self.reach_s = 0.0
+        """How far back a jump rebuilds history: what the charts show."""
+        self._index = RecordingIndex(path)
+        self._index.scan()
+        self._commands: deque[Callable[[], None]] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._ahead: deque[AnyRecord] = deque()
+        self._block = 0
+        self._reader: Reader | None = None
+        self._interval_s = 1.0
+        self._now_s = 0.0
+        """CLOCK_BOOTTIME of the frame on screen."""
+        self._problem = ""
+        """What is wrong with the file, in one sentence."""
+        self._anchor: tuple[float, float] | None = None
+        """`time.monotonic()` and CLOCK_BOOTTIME of a frame, from which the next ones are timed."""
+        first = self._first_frame()
+        self._interval_s = first.interval_s
+        self.playback = Playback(first.utc_s, first.utc_s, first.utc_s)
+        self._start_utc_s = moment(at, first.utc_s) if at else first.utc_s
+        self._on_record: OnRecord = lambda record: None
+        self._on_status: OnStatus = lambda status: None
+        self._on_jump: OnJump = lambda records: None
+
+    @property
+    def period_s(self) -> float:
+        """Seconds from one frame to the next, as recorded."""
+        return self._interval_s
+
+    def on_jump(self, take: OnJump) -> None:
+        """Have `take` called, in the source's thread, with all the records that lead up to the
+        target of a jump: the state is made anew from them.
+        """
+        self._on_jump = take
+
+    def start(self, on_record: OnRecord, on_status: OnStatus) -> None:
+        """Begin to play, from a thread of its own."""
+        self._on_record, self._on_status = on_record, on_status
+        threading.Thread(target=self._run, name="recording-source", daemon=True).start()
+
+    def send(self, command: Command) -> None:
+        """A recording has no collector behind it."""
+
+    def stop(self) -> None:
+        """End it without waiting."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    # -- what the keys do; called in any thread
+
+    def toggle(self) -> None:
+        """Stop where it is, or go on; at the end begin anew."""
+
+        def change() -> None:
+            if self.playback.at_end and not self.playback.growing:
+                self._seek(self.playback.first_utc_s)
+                self._set(playing=True)
+            else:
+                self._set(playing=not self.playback.playing)
+
+        self._tell(change)
+
+    def faster(self, steps: int) -> None:
+        """Take the next speed, or with -1 the one before."""
+
+        def change() -> None:
+            place = SPEEDS.index(self.playback.speed) + steps
+            self._set(speed=SPEEDS[max(0, min(place, len(SPEEDS) - 1))])
+
+        self._tell(change)
+
+    def seek(self, utc_s: float) -> None:
+        """Go to the last frame at or before a moment."""
+        self._tell(lambda: self._seek(utc_s))
+
+    def skip(self, seconds: float) -> None:
+        """Go forward, or back, from where it is then."""
+        self._tell(lambda: self._seek(self.playback.utc_s + seconds))
+
+    def step(self, frames: int) -> None:
+        """Stop, and go one frame forward (1) or back (-1)."""
+
+        def go() -> None:
+            self._set(playing=False)
+            if frames > 0:
+                self._deliver_until_frame()
+            else:
+                self._seek(self._frame_before())
+
+        self._tell(go)
+
+    # -- the thread
+
+    def _tell(self, command: Callable[[], None]) -> None:
+        with self._changed:
+            self._commands.append(command)
+            self._changed.notify()
+
+    def _run(self) -> None:
+        try:
+            self._seek(self._start_utc_s)
+            while self._index.scan():
+                self._set(indexed=self._index.scanned)
+            self._find_end()
+            if self._index.at_time(self._start_utc_s) != self._block:
+                self._seek(self._start_utc_s)  # it lies beyond what was indexed at first
+        except GputopError as problem:
+            self._fail(problem)
+        while not self._stopping:
+            try:
+                self._sleep()
+                while self._commands:
+                    self._commands.popleft()()
+                if self.playback.rebuilding:
+                    self._rebuild()
+                elif self.playback.playing:
+                    self._play()
+            except GputopError as problem:  # a broken line: elsewhere it may be whole
+                self._fail(problem)
+
+    def _fail(self, problem: GputopError) -> None:
+        self._problem = str(problem)
+        self._set(playing=False, rebuilding=False)
+
+    def _sleep(self) -> None:
+        wait: float | None
+        if self.playback.rebuilding:
+            wait = 0.0
+        elif self.playback.playing:
+            wait = POLL_S if not self._ahead and self.playback.at_end else TICK_S
+        else:
+            wait = 2.0 if self.playback.growing else None
+        with self._changed:
+            self._changed.wait_for(lambda: self._commands or self._stopping, wait)
+
+    def _set(self, **changes: object) -> None:
+        """Change the playback, and the timing with it."""
+        self._anchor = None if {"playing", "speed"} & changes.keys() else self._anchor
+        self.playback = replace(self.playback, **changes)  # type: ignore[arg-type]
+        state: SourceState = "stopped" if self._problem else "live"
+        self._on_status(SourceStatus(state, self._problem))
+
+    def _play(self) -> None:
+        """Deliver the frames whose time has come."""
+        if self._anchor is None:
+            self._anchor = time.monotonic(), self._now_s
+        for _ in range(MOST_AT_ONCE):
+            record = self._peek()
+            if record is None:
+                self._anchor = None
+                return
+            began, boottime = self._anchor
+            due = boottime + (time.monotonic() - began) * self.playback.speed
+            if record.boottime_s - self._now_s > GAP * max(self._interval_s, 1.0):
+                self._anchor = time.monotonic(), record.boottime_s
+            elif record.boottime_s > due:
+                return
+            self._deliver(self._ahead.popleft())
+        self._anchor = None  # too slow for this speed: it counts from here again
+
+    def _deliver(self, record: AnyRecord) -> None:
+        if isinstance(record, Frame):
+            self._arrived(record)
+        self._on_record(record)
+
+    def _arrived(self, frame: Frame) -> None:
+        self._now_s, self._interval_s = frame.boottime_s, frame.interval_s
+        last = max(self.playback.last_utc_s, frame.utc_s)
+        self.playback = replace(self.playback, utc_s=frame.utc_s, last_utc_s=last)
+
+    def _deliver_until_frame(self) -> None:
+        while self._peek() is not None:
+            record = self._ahead.popleft()
+            self._deliver(record)
+            if isinstance(record, Frame):
+                return
+
+    def _peek(self) -> AnyRecord | None:
+        """The next record; None where there is none yet."""
+        while not self._ahead:
+            if self._reader is not None:
+                self._ahead.extend(itertools.islice(self._reader, 200))
+            if self._ahead:
+                break
+            self._index.scan()
+            if self._block + 1 >= len(self._index.blocks) or self._reads_on():
+                self._look_at_end()
+                return None
+            self._block += 1
+            self._reader = self._open(self._block)
+        return self._ahead[0]
+
+    def _reads_on(self) -> bool:
+        """Whether the reader is of a block that was the last, so that it reads what follows."""
+        return self._reader is not None and self._reader.open_ended
+
+    def _look_at_end(self) -> None:
+        if self._reader is not None and self._reader.ending is not None:
+            self._take_ending(self._reader.ending)
+
+    def _take_ending(self, ending: Ending) -> None:
+        if ending.state == "cut":
+            self._problem = f"{self.path.name}: {ending.sentence}"
+        growing = ending.state == "growing"
+        playing = self.playback.playing and (growing or not self.playback.at_end)
+        if (growing, playing) != (self.playback.growing, self.playback.playing):
+            self._set(growing=growing, playing=playing)
+
+    # -- jumps
+
+    def _seek(self, utc_s: float) -> None:
+        """Show the frame of a moment at once; what led up to it is read next."""
+        number = self._index.at_time(utc_s)
+        reader, ahead = self._open(number), deque[AnyRecord]()
+        kept: list[AnyRecord] = []
+        for record in self._until(reader, utc_s, ahead):
+            if isinstance(record, Frame) and kept and isinstance(kept[-1], Frame):
+                kept.pop()
+            kept.append(record)
+        self._on_jump(iter(kept))
+        self._block, self._reader, self._ahead = number, reader, ahead
+        for record in kept:
+            if isinstance(record, Frame):
+                self._arrived(record)
+        self._set(known_utc_s=self.playback.utc_s, rebuilding=True)
+
+    def _rebuild(self) -> None:
+        """Make the state again from all that led up to the frame on screen. Another command ends
+        it; it begins anew when that is done.
+        """
+        now = self.playback.utc_s
+        reach = max(FIRST_S, min(self.reach_s, FARTHEST_S))
+        first, number = self._index.at_time(now - reach), self._index.at_time(now)
+        reader, ahead = self._open(number), deque[AnyRecord]()
+
+        def lead() -> Iterator[AnyRecord]:
+            for earlier in range(first, number):
+                yield from self._uninterrupted(self._open(earlier))
+            yield from self._uninterrupted(self._until(reader, now, ahead))
+
+        with contextlib.suppress(_Interrupted):
+            self._on_jump(lead())
+            self._block, self._reader, self._ahead = number, reader, ahead
+            begin = self._index.blocks[first].header
+            known = begin.utc_s if begin else self.playback.first_utc_s
+            self._set(known_utc_s=known, rebuilding=False)
+
+    def _until(self, reader: Reader, utc_s: float, ahead: deque[AnyRecord]) -> Iterator[AnyRecord]:
+        """The records up to the last frame at or before a moment, and one frame at least; the one
+        that was read too far goes into `ahead`.
+        """
+        any_frame = False
+        for record in reader:
+            if isinstance(record, Frame):
+                if any_frame and record.utc_s > utc_s:
+                    ahead.append(record)
+                    return
+                any_frame = True
+            yield record
+
+    def _uninterrupted(self, records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
+        for record in records:
+            if self._stopping or self._commands:
+                raise _Interrupted
+            yield record
+
+    def _frame_before(self) -> float:
+        """The moment of the frame before the one on screen."""
+        now = self.playback.utc_s
+        before = self.playback.first_utc_s
+        number = self._index.at_time(now)
+        for candidate in (number, number - 1):
+            if candidate < 0:
+                break
+            times = [r.utc_s for r in self._open(candidate) if isinstance(r, Frame)]
+            if earlier := [at for at in times if at < now]:
+                return max(earlier)
+        return before
+
+    # -- the file
+
+    def _open(self, number: int) -> Reader:
+        return read_block(self.path, self._index.blocks[number])
+
+    def _first_frame(self) -> Frame:
+        for record in read_block(self.path, Block(0, None)):
+            if isinstance(record, Frame):
+                return record
+        raise GputopError(f"{self.path} holds no frame; there is nothing to show.")
+
+    def _find_end(self) -> None:
+        """Learn the last moment, and how the file ends."""
+        last, reader = self.playback.last_utc_s, self._open(len(self._index.blocks) - 1)
+        for record in reader:
+            if isinstance(record, Frame):
+                last = record.utc_s
+        self._set(last_utc_s=max(last, self.playback.last_utc_s), indexed=1.0)
+        if reader.ending is not None:
+            self._take_ending(reader.ending)
