@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import locale
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -40,6 +41,9 @@ from gputop.ui.screens.overview import OverviewScreen
 from gputop.ui.themes import PALETTES, Palette, textual_theme, theme_for
 from gputop.ui.view import View, take
 from gputop.ui.widgets.device_grid import DeviceGrid
+
+if TYPE_CHECKING:
+    from gputop.ui.recorder import Recorder
 
 INTERVALS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 LATEST_LOAD_S = 3.0
@@ -70,6 +74,8 @@ class GputopApp(DiffDisplay[int], App[int]):
         self.state = HostState(Thresholds.of(settings))
         self.replay = Replay.of(source, settings, self)
         self.announcer = Announcer(settings, self._write_sequence, self._hook_failed)
+        self.recorder: Recorder | None = None
+        """The recording that `R` began."""
         self.view = View()
         self.paused = False
         self.window_s: float = settings.window
@@ -152,6 +158,16 @@ class GputopApp(DiffDisplay[int], App[int]):
         gc.collect()
         gc.freeze()  # what the imports made stays: no need to look at it again and again
 
+    def on_unmount(self) -> None:
+        """Nothing is drawn any more, so nothing need come."""
+        self.stop_all()
+
+    def _soon(self, call: Callable[[], object]) -> None:
+        """Have something done in the loop's thread, unless it has ended."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(call)
+
     def take_state(self, state: HostState) -> None:
         """Another state in the place of this one, after a jump. Called in the source's thread."""
         self._take_record(state)
@@ -161,12 +177,11 @@ class GputopApp(DiffDisplay[int], App[int]):
         self._inbox.append(record)
         if not self._woken and self._loop is not None:
             self._woken = True
-            self._loop.call_soon_threadsafe(self._drain)
+            self._soon(self._drain)
 
     def _take_status(self, status: SourceStatus) -> None:
         """Called in the source's thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._status_changed, status)
+        self._soon(partial(self._status_changed, status))
 
     def _drain(self) -> None:
         try:
@@ -185,6 +200,8 @@ class GputopApp(DiffDisplay[int], App[int]):
                 shown = True
                 continue
             self.state.apply(record)
+            if self.recorder is not None:
+                self.recorder.put(record)
             if isinstance(record, Frame):
                 changes = self.alerts.take_changes()
                 if self.source.live:  # what is played back was told when it happened
@@ -211,9 +228,7 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def _hook_failed(self, sentence: str) -> None:
         """Called in the hook's thread."""
-        if self._loop is not None:
-            say = partial(self.notify, sentence, severity="warning", timeout=10)
-            self._loop.call_soon_threadsafe(say)
+        self._soon(partial(self.notify, sentence, severity="warning", timeout=10))
 
     def _status_changed(self, status: SourceStatus) -> None:
         self.source_status = status
@@ -313,6 +328,8 @@ class GputopApp(DiffDisplay[int], App[int]):
         """Leave no process behind. Waits for nothing."""
         self.source.stop()
         self.announcer.stop()
+        if self.recorder is not None:
+            self.recorder.leave()
         if self.replay is not None:
             self.replay.stop()
 
@@ -322,7 +339,8 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def leave(self, code: int) -> None:
         """Give the terminal back and end; nothing is waited for."""
-        leave_at_once(self, code, first=[self.stop_all])
+        farewell = f"gputop: {self.recorder.leave()}" if self.recorder else ""
+        leave_at_once(self, code, first=[self.stop_all], farewell=farewell)
 
     def action_pause(self) -> None:
         """Freeze the picture, or let it go on; stop a replay, or let it go on."""
@@ -491,6 +509,34 @@ class GputopApp(DiffDisplay[int], App[int]):
                 self.call_from_thread(self.notify, f"Snapshot written to {names}", timeout=8)
 
         self.run_worker(work, thread=True)
+
+    def action_record(self) -> None:
+        """Begin to record what comes in, or end it."""
+        from gputop.ui.recorder import Recorder  # not needed for the first screen
+
+        hello, frame = self.store.hello, self.store.frame
+        if self.recorder is not None:
+            self.recorder.stop()
+        elif not self.source.live:
+            self.notify("This is a recording already.", severity="warning")
+        elif hello is None or frame is None:
+            self.notify("There is no reading yet.", severity="warning")
+        else:
+            folder = Path(self.settings.snapshot_folder or ".")
+            self.recorder = Recorder(
+                folder, hello, frame, self.settings.with_args, self._recording_ended
+            )
+            self._redraw_age()
+
+    def _recording_ended(self, sentence: str, failed: bool) -> None:
+        """Called in the recorder's thread."""
+
+        def tell() -> None:
+            self.recorder = None
+            self.notify(sentence, severity="error" if failed else "information", timeout=10)
+            self._redraw_age()
+
+        self._soon(tell)
 
     # --- the palette -----------------------------------------------------------------------------
 

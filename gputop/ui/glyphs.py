@@ -24,11 +24,12 @@ class Glyphs:
     up: str
     down: str
     ellipsis: str
+    record: str
 
     def severity(self, severity: Severity) -> str:
         """The mark of a severity: colour never stands alone."""
         return {"critical": self.critical, "warning": self.warning, "notice": self.notice}[severity]
 
 
-UNICODE = Glyphs("✗", "▲", "•", "·", "─", "│", "╭╮╰╯", "›", "▲", "▼", "…")
-ASCII = Glyphs("X", "!", "*", "-", "-", "|", "++++", ">", "^", "v", "~")
+UNICODE = Glyphs("✗", "▲", "•", "·", "─", "│", "╭╮╰╯", "›", "▲", "▼", "…", "●")
+ASCII = Glyphs("X", "!", "*", "-", "-", "|", "++++", ">", "^", "v", "~", "o")

@@ -85,6 +85,8 @@ APP_KEYS: tuple[Key, ...] = (
         "Charts and time", footer=11),
     Key("snapshot", "e", "e", "snapshot", "Write a snapshot file and show its path.", "Files",
         footer=6),
+    Key("record", "R", "R", "record", "Record what comes in to a file; R again ends it.", "Files",
+        footer=8),
     Key("copy", "y", "y", "copy", "Copy the UUID or PID under the cursor (OSC 52).", "Files"),
 )  # fmt: skip
 
@@ -124,7 +126,7 @@ REPLAY_KEYS: tuple[Key, ...] = (
         "Replay", footer=2),
     Key("app.replay('event',-1)", "N", "N", "event before", "Go to the warning or Xid before.",
         "Replay"),
-    Key("app.replay('ask')", "g", "g", "go to", "Go to a time: 14:25, 90s, +5m, -30s.", "Replay",
+    Key("app.replay('ask')", "a", "a", "go to", "Go to a time: 14:25, 90s, +5m, -30s.", "Replay",
         footer=2),
 )  # fmt: skip
 """What `gputop replay` has besides, on every screen."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from gputop.model.frame import Frame
+from gputop.recording import read
 from gputop.ui.device.keys import CHART_KEYS, DEVICE_SCREEN_KEYS
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key
 from gputop.ui.processes.table import TABLE_KEYS
@@ -533,6 +535,7 @@ CHECKS: tuple[Check, ...] = (
 
 ELSEWHERE = {
     ("anywhere", "leave"): "test_leaving_restores_the_terminal",
+    ("anywhere", "record"): "test_a_recording_begins_and_ends",
     ("processes", "scroll(-1)"): "test_the_command_line_scrolls",
     ("processes", "scroll(1)"): "test_the_command_line_scrolls",
 }
@@ -561,6 +564,31 @@ def test_leaving_restores_the_terminal(driver: Driver, gputop: Start, key: str) 
     terminal = gputop(driver(moving(2)))
     terminal.wait_alive(1, 1)
     terminal.check_leaves(key)
+
+
+def test_a_recording_begins_and_ends(driver: Driver, gputop: Start) -> None:
+    """In the header while it lasts; its path at the end; and in it what was on screen."""
+    terminal = gputop(driver(moving(2)), size=(160, 24))
+    terminal.wait_alive(0, 1)
+    terminal.press("R", shows=r"\A.*● REC ")
+    terminal.wait_alive(0, 2)
+    found = terminal.press("R", shows=r"(\d+) frames recorded to")
+    assert found is not None
+    terminal.wait_gone("REC ")
+    (path,) = terminal.folder.glob("*.ndjson.zst")
+    reader = read(path)
+    frames = [record for record in reader if isinstance(record, Frame)]
+    assert reader.ending is not None
+    assert reader.ending.state == "complete"
+    assert len(frames) == int(found[1]) >= 2
+    used = {frame.devices[0].gpu_utilization for frame in frames}
+    assert len(used) >= 2
+    # Quitting ends one too, and says where it is.
+    terminal.press("R", shows=r"\A.*● REC ")
+    terminal.wait_alive(0, 2)
+    terminal.check_leaves()
+    assert terminal.find("frames recorded to")
+    assert len(list(terminal.folder.glob("*.ndjson.zst"))) == 2
 
 
 def test_the_command_line_scrolls(driver: Driver, gputop: Start, spawn: Spawn) -> None:

@@ -48,6 +48,9 @@ class SmallApp(App[Any]):
         self.view = View()
         self.window_s = 300.0
         self.behind_s: float | None = None
+        self.replay = None
+        self.recorder = None
+        self.source_keys = ()
         self.trouble = ""
         self.process_history = ProcessHistory()
         self.said: list[Message] = []

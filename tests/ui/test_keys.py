@@ -5,7 +5,7 @@ from textual.binding import Binding
 from gputop.ui.app import GputopApp
 from gputop.ui.device.keys import CHART_KEYS, DEVICE_SCREEN_KEYS
 from gputop.ui.device.panel import ChartPanel
-from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS
+from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, REPLAY_KEYS
 from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
 from gputop.ui.screens.device import DeviceScreen
 from gputop.ui.screens.help import ALL_KEYS, HelpScreen
@@ -35,7 +35,15 @@ def test_every_key_of_the_help_is_bound_where_it_works_and_has_its_action():
         for key in keys:
             assert (key.action, key.keys) in bound
             assert hasattr(owner, f"action_{key.action.partition('(')[0]}"), key
-    assert set(ALL_KEYS) == {key for keys in OWNERS.values() for key in keys}
+    owned = {key for keys in OWNERS.values() for key in keys}
+    assert set(ALL_KEYS) == owned | set(REPLAY_KEYS)
+
+
+def test_the_keys_of_a_replay_collide_with_none():
+    """Save for those that mean there what they mean everywhere."""
+    elsewhere = {name for keys in OWNERS.values() for key in keys for name in key.keys.split(",")}
+    replay = {name for key in REPLAY_KEYS for name in key.keys.split(",")}
+    assert replay & elsewhere == {"p", "plus", "equals_sign"}
 
 
 async def test_what_the_palette_offers_is_done():

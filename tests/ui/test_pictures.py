@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from gputop.ui.app import GputopApp
-from tests.demo_records import MY_UID, demo_records
+from tests.demo_records import MY_UID, START_S, demo_records
 from tests.samples import no_driver_frame, no_driver_hello
+from tests.ui.replay import recording_source, replay_app, replay_is_ready, wait_until
 from tests.ui.source import app_on, charts_drawn
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -84,6 +85,22 @@ async def test_picture(case, size):
         app.clear_notifications()
         await pilot.pause()
         compare(f"{case}-{size}", app.export_screenshot(title="gputop"))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_picture_of_a_replay(size, tmp_path):
+    """Stopped two minutes and twenty seconds into it, every event found."""
+    source = recording_source(tmp_path, demo_records(8, 200))
+    app = replay_app(source)
+    app.overview.table.uid = MY_UID
+    async with app.run_test(size=SIZES[size]) as pilot:
+        await replay_is_ready(app, pilot)
+        source.toggle()
+        source.seek(source.playback.first_utc_s + 140)
+        await wait_until(pilot, lambda: app.view.now >= START_S + 140)
+        await wait_until(pilot, lambda: not source.playback.rebuilding)
+        await pilot.pause()
+        compare(f"replay-{size}", app.export_screenshot(title="gputop"))
 
 
 async def test_picture_without_a_driver():

@@ -85,6 +85,9 @@ class Header(LineWidget):
         palette, view, app = self.palette, self._view, self.gputop
         plain, dim = palette.style("text", "surface"), palette.style("dim", "surface")
         pieces: list[tuple[str, Style]] = []
+        if app.recorder is not None:
+            words = f"{app.glyphs.record} REC {text.size(app.recorder.size, tight=True)}"
+            pieces += [(words, palette.style("critical", "surface", bold=True)), ("  ", plain)]
         if app.paused:
             pieces += [(" PAUSED ", palette.alert("notice")), (" ", plain)]
         wordy = width >= 100

@@ -1,0 +1,140 @@
+"""`gputop record` and `gputop replay` as people use them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gputop.errors import GputopError
+from gputop.model.frame import AnyRecord, Frame, Hello
+from gputop.recording import Ending, read
+from tests.demo_records import demo_records
+from tests.e2e.conftest import Driver, moving
+from tests.e2e.program import Run, Start
+from tests.ui.replay import recorded
+
+
+def content(path: Path) -> tuple[list[AnyRecord], Ending]:
+    reader = read(path)
+    records = list(reader)
+    assert reader.ending is not None
+    return records, reader.ending
+
+
+def frames_of(path: Path) -> list[Frame]:
+    try:
+        return [record for record in content(path)[0] if isinstance(record, Frame)]
+    except GputopError:
+        return []
+
+
+def wait_for_frames(gputop: Start, path: Path, count: int) -> Callable[[object], bool]:
+    return lambda _: path.exists() and len(frames_of(path)) >= count
+
+
+@pytest.mark.parametrize("suffix", [".ndjson.zst", ".ndjson.gz", ".ndjson"])
+def test_it_records_for_a_time(driver: Driver, run: Run, folder: Path, suffix: str) -> None:
+    program = run(driver(moving(2)), "record", "-o", f"a{suffix}", "--duration", "2s",
+                  "--interval", "0.25")  # fmt: skip
+    assert program.check() == ""
+    records, ending = content(folder / f"a{suffix}")
+    assert ending.state == "complete"
+    assert isinstance(records[0], Hello)
+    frames = [record for record in records if isinstance(record, Frame)]
+    assert frames[-1].boottime_s - frames[0].boottime_s >= 2
+    assert len({frame.devices[0].gpu_utilization for frame in frames if frame.devices}) > 2
+
+
+def test_it_ends_at_a_size_and_begins_other_files(driver: Driver, run: Run, folder: Path) -> None:
+    program = run(driver(moving(2)), "record", "-o", "a.ndjson", "--rotate", "20K",
+                  "--max-size", "50K", "--interval", "0.1")  # fmt: skip
+    assert program.check() == ""
+    paths = sorted(folder.glob("a*.ndjson"))
+    assert [path.name for path in paths[:2]] == ["a-2.ndjson", "a.ndjson"]
+    assert sum(path.stat().st_size for path in paths) >= 50 * 1024
+    for path in paths:
+        records, ending = content(path)
+        assert isinstance(records[0], Hello)
+        assert ending.state == "complete"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(
+    driver: Driver, gputop: Start, folder: Path, number: signal.Signals
+) -> None:
+    """On a terminal it says meanwhile how far it is, and at the end what it wrote."""
+    path = folder / "a.ndjson.zst"
+    terminal = gputop(driver(moving(2)), "record", "-o", path.name, "--interval", "0.1",
+                      interval="", size=(100, 24))  # fmt: skip
+    terminal.wait_for(r"recording a\.ndjson\.zst, [1-9]\d* frames, .* [kK]")
+    os.kill(terminal.pid, number)
+    assert terminal.exit_code(60) == 0
+    assert terminal.find(r"Wrote a\.ndjson\.zst, \d+ frames")
+    assert content(path)[1].state == "complete"
+
+
+def test_a_killed_recorder_leaves_a_file_that_opens(
+    driver: Driver, gputop: Start, folder: Path
+) -> None:
+    path = folder / "a.ndjson.zst"
+    terminal = gputop(driver(moving(2)), "record", "-o", path.name, "--interval", "0.5",
+                      interval="")  # fmt: skip
+    terminal.wait_for(wait_for_frames(gputop, path, 12))
+    assert content(path)[1].state == "growing"
+    os.kill(terminal.pid, signal.SIGKILL)
+    terminal.wait_for(lambda _: content(path)[1].state == "cut")
+    assert len(frames_of(path)) >= 12
+    player = gputop(None, "replay", path.name, interval="", size=(100, 30))
+    player.wait_for(r"cut off after line \d+; what came before is whole")
+    player.wait_device(0, "H100")
+    player.check_leaves()
+
+
+def test_what_cannot_be_done_is_one_sentence(driver: Driver, run: Run, folder: Path) -> None:
+    (folder / "there.ndjson").write_text("")
+    (folder / "broken.ndjson").write_text("once upon a time\n")
+    (folder / "link.ndjson").symlink_to(folder / "elsewhere")
+    for arguments, code, words in (
+        (["record", "-o", "there.ndjson"], 1, "there.ndjson exists already"),
+        (["record", "-o", "link.ndjson"], 1, "link.ndjson exists already"),
+        (["record", "-o", "a.txt"], 2, "does not say how it is packed"),
+        (["record"], 2, "-o"),
+        (["replay", "none.ndjson"], 1, "There is no recording none.ndjson."),
+    ):
+        program = run(driver(moving(1)), *arguments)
+        assert program.end() == code
+        assert words in program.errors
+        assert program.errors.count("\n") == 1
+    assert not (folder / "elsewhere").exists()
+
+
+def test_a_broken_file_is_named_with_its_line(gputop: Start, folder: Path) -> None:
+    (folder / "broken.ndjson").write_text("once upon a time\n")
+    terminal = gputop(None, "replay", "broken.ndjson", interval="")
+    assert terminal.exit_code(60) == 1
+    assert terminal.find(r"broken\.ndjson, line 1 cannot be read")
+
+
+def test_a_replay_on_a_terminal(gputop: Start, folder: Path) -> None:
+    """Stopped, stepped, jumped, its events found, and left."""
+    recorded(folder, demo_records(8, 100))
+    terminal = gputop(None, "replay", "a.ndjson.zst", "--at", "30s", interval="", size=(120, 40))
+    terminal.wait_for(r"\A.*REPLAY.*\n playing 1x .* 0:\d\d of 1:40")
+    terminal.press("p", shows=r"^ stopped ")
+    terminal.press("a", shows="Go to")
+    terminal.press("50s", "enter", shows="0:50 of 1:40")
+    terminal.press(".", shows="0:51 of 1:40")
+    terminal.press(",", shows="0:50 of 1:40")
+    terminal.press(")", shows="1:00 of 1:40")
+    terminal.press("(", shows="0:50 of 1:40")
+    terminal.wait_device(6, "lost")
+    terminal.wait_gone("events searched")
+    terminal.press("}", shows=r"^ end .*1:40 of 1:40")
+    terminal.press("N", shows="of 1:40")
+    terminal.wait_gone("1:40 of 1:40")
+    terminal.press("K", shows="a recording")
+    terminal.check_leaves()

@@ -1,0 +1,194 @@
+"""A recording in the screens: keys, jumps, and a state that is what playing would have made."""
+
+import pytest
+
+from gputop.insight.host_state import HostState
+from gputop.model.frame import Frame
+from gputop.recording import RecordingWriter
+from gputop.recording import writer as writing
+from gputop.sources.recording import RecordingSource
+from tests.demo_records import START_S, demo_records
+from tests.ui.replay import recorded, recording_source, replay_app, replay_is_ready, wait_until
+from tests.ui.source import screen_lines
+
+SECONDS = 200
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "BLOCK_FRAMES", 25)
+    return recording_source(tmp_path, demo_records(8, SECONDS))
+
+
+def played_to(seconds):
+    """The state that playing from the start would have made."""
+    state = HostState()
+    for record in demo_records(8, SECONDS):
+        if record.boottime_s <= START_S + seconds:
+            state.apply(record)
+    return state
+
+
+async def stopped_at(app, pilot, source, seconds):
+    await replay_is_ready(app, pilot)
+    if source.playback.playing:
+        source.toggle()
+    source.seek(source.playback.first_utc_s + seconds)
+    await wait_until(pilot, lambda: app.view.now == START_S + seconds)
+    await wait_until(pilot, lambda: not source.playback.rebuilding)
+    await pilot.pause()
+
+
+def charts(state, metric, end, seconds=60):
+    return [
+        series.span(second, second + 1)
+        for device in state.store.devices
+        if (series := device.history.series(metric))
+        for second in range(int(end - seconds), int(end) + 1)
+    ]
+
+
+async def test_it_says_that_it_is_a_replay_and_when_that_was(source):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 100)
+        first, second, *_ = screen_lines(app)
+        assert "REPLAY" in first
+        assert "2026-11-18" in first
+        assert second.startswith(" stopped")
+        assert "1:40 of 3:20" in second
+        assert "▲" in second
+        assert "✗" in second
+        assert app.behind_s is None
+        assert "recording" in app.can_signal
+
+
+@pytest.mark.parametrize("seconds", [70, 163])
+async def test_after_a_jump_all_is_as_if_it_had_been_played(source, seconds):
+    """Readings, charts, warnings with their beginnings, throttle shares, processes."""
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 190)
+        await stopped_at(app, pilot, source, seconds)
+        wanted, end = played_to(seconds), START_S + seconds
+        assert app.store.frame == wanted.store.frame
+        for metric in ("gpu_utilization", "power_w", "temperature_c"):
+            assert charts(app.state, metric, end) == charts(wanted, metric, end)
+        assert [(a.rule, a.device, a.since_s) for a in app.alerts.active] == [
+            (a.rule, a.device, a.since_s) for a in wanted.alerts.active
+        ]
+        for mine, theirs in zip(app.store.devices, wanted.store.devices, strict=True):
+            assert mine.throttle.shares(end, 60) == theirs.throttle.shares(end, 60)
+        assert len(app.process_history) == len(wanted.process_history)
+
+
+async def test_it_plays_on_from_where_it_jumped_to(source):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 100)
+        await pilot.press("plus", "plus", "plus", "plus", "plus", "plus", "p")
+        await wait_until(pilot, lambda: source.playback.at_end)
+        await wait_until(pilot, lambda: app.view.now == START_S + SECONDS)
+        assert app.store.frame == played_to(SECONDS).store.frame
+        assert charts(app.state, "power_w", app.view.now) == charts(
+            played_to(SECONDS), "power_w", app.view.now
+        )
+        await wait_until(pilot, lambda: " end " in screen_lines(app)[1])
+
+
+async def test_the_keys(source):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 100)
+        at = START_S + 100
+        for key, moves in (
+            ("right_parenthesis", 10), ("left_parenthesis", -10), ("full_stop", 1), ("comma", -1),
+            ("left_curly_bracket", -100), ("right_curly_bracket", SECONDS),
+            ("left_curly_bracket", -SECONDS),
+        ):  # fmt: skip
+            at += moves
+            await pilot.press(key)
+            await wait_until(pilot, lambda at=at: app.view.now == at)
+        await pilot.press("plus")
+        await wait_until(pilot, lambda: source.playback.speed == 2)
+        await pilot.press("minus", "minus")
+        await wait_until(pilot, lambda: source.playback.speed == 1)
+
+
+async def test_the_next_event_and_the_one_before(source):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 5)
+        marks = [mark.utc_s for mark in app.replay.marks]
+        assert marks == sorted(marks)
+        assert len(marks) > 5
+        wanted = next(at for at in marks if at > source.playback.utc_s + 0.5)
+        await pilot.press("n")
+        await wait_until(pilot, lambda: abs(source.playback.utc_s - wanted) <= 1)
+        alerts = [alert for alert in app.alerts.active if abs(alert.since_utc_s - wanted) <= 1]
+        assert alerts
+        wanted = [at for at in marks if at < source.playback.utc_s - 0.5][-1]
+        await pilot.press("N")
+        await wait_until(pilot, lambda: abs(source.playback.utc_s - wanted) <= 1)
+
+
+async def test_going_to_a_time(source):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 5)
+        await pilot.press("a", *"nonsense", "enter")
+        await pilot.pause()
+        assert any("is not a clock time" in line for line in screen_lines(app))
+        await pilot.press(*["backspace"] * 8, *"90s", "enter")
+        await wait_until(pilot, lambda: app.view.now == START_S + 90)
+        await pilot.press("a", *"+30s", "enter")
+        await wait_until(pilot, lambda: app.view.now == START_S + 120)
+
+
+async def test_a_file_cut_off_plays_up_to_the_cut_and_says_so(tmp_path):
+    whole = recorded(tmp_path, demo_records(2, 30), "whole.ndjson").read_bytes()
+    path = tmp_path / "cut.ndjson"
+    path.write_bytes(whole[: len(whole) - 3000])
+    source = RecordingSource(path)
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: "cut off after line" in "\n".join(screen_lines(app)))
+        assert source.playback.last_utc_s > START_S
+        last = source.playback.last_utc_s - source.playback.first_utc_s
+        await stopped_at(app, pilot, source, last)
+        assert 0 < last < 30
+
+
+async def test_a_recording_is_followed_while_it_grows(tmp_path):
+    records = demo_records(2, 40)
+    path = tmp_path / "a.ndjson.zst"
+    writer = RecordingWriter(path, with_args=True)
+    for record in records[:20]:
+        writer.write(record)
+    source = RecordingSource(path)
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await wait_until(pilot, lambda: source.playback.growing)
+        source.seek(source.playback.last_utc_s)
+        source.faster(6)
+        await wait_until(pilot, lambda: screen_lines(app)[1].startswith(" following"))
+        before = source.playback.last_utc_s
+        for record in records[20:]:
+            writer.write(record)
+        await wait_until(pilot, lambda: source.playback.last_utc_s > before + 10)
+        writer.close()
+        last = [record for record in records if isinstance(record, Frame)][-1]
+        await wait_until(pilot, lambda: app.store.frame == last)
+        await wait_until(pilot, lambda: not source.playback.growing)
+
+
+async def test_bells_and_commands_are_not_for_what_is_played_back(source):
+    told = []
+    app = replay_app(source)
+    app.announcer.take = lambda *news: told.append(news)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 1)
+        await pilot.press("plus", "plus", "plus", "plus", "plus", "plus", "p")
+        await wait_until(pilot, lambda: source.playback.at_end)
+        assert app.alerts.active
+        assert not told
