@@ -54,7 +54,7 @@ def test_it_ends_at_a_size_and_begins_other_files(driver: Driver, run: Run, fold
                   "--max-size", "50K", "--interval", "0.1")  # fmt: skip
     assert program.check() == ""
     paths = sorted(folder.glob("a*.ndjson"))
-    assert [path.name for path in paths[:2]] == ["a-2.ndjson", "a.ndjson"]
+    assert {"a.ndjson", "a-2.ndjson"} <= {path.name for path in paths}
     assert sum(path.stat().st_size for path in paths) >= 50 * 1024
     for path in paths:
         records, ending = content(path)
@@ -103,7 +103,6 @@ def test_what_cannot_be_done_is_one_sentence(driver: Driver, run: Run, folder: P
         (["record", "-o", "link.ndjson"], 1, "link.ndjson exists already"),
         (["record", "-o", "a.txt"], 2, "does not say how it is packed"),
         (["record"], 2, "-o"),
-        (["replay", "none.ndjson"], 1, "There is no recording none.ndjson."),
     ):
         program = run(driver(moving(1)), *arguments)
         assert program.end() == code
@@ -134,7 +133,7 @@ def test_a_replay_on_a_terminal(gputop: Start, folder: Path) -> None:
     terminal.wait_device(6, "lost")
     terminal.wait_gone("events searched")
     terminal.press("}", shows=r"^ end .*1:40 of 1:40")
-    terminal.press("N", shows="of 1:40")
+    terminal.press("F", shows="of 1:40")
     terminal.wait_gone("1:40 of 1:40")
     terminal.press("K", shows="a recording")
     terminal.check_leaves()

@@ -126,7 +126,7 @@ async def test_the_palette_finds_every_action():
         offered += app.get_system_commands(app.screen)
         titles = {command.title.lower() for command in offered}
         for key in ALL_KEYS:
-            if key.palette:
+            if key.palette and key not in REPLAY_KEYS:
                 assert any(key.label.lower() in title for title in titles), key
 
 

@@ -123,12 +123,12 @@ async def test_the_next_event_and_the_one_before(source):
         assert marks == sorted(marks)
         assert len(marks) > 5
         wanted = next(at for at in marks if at > source.playback.utc_s + 0.5)
-        await pilot.press("n")
+        await pilot.press("f")
         await wait_until(pilot, lambda: abs(source.playback.utc_s - wanted) <= 1)
         alerts = [alert for alert in app.alerts.active if abs(alert.since_utc_s - wanted) <= 1]
         assert alerts
         wanted = [at for at in marks if at < source.playback.utc_s - 0.5][-1]
-        await pilot.press("N")
+        await pilot.press("F")
         await wait_until(pilot, lambda: abs(source.playback.utc_s - wanted) <= 1)
 
 
