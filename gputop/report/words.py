@@ -27,7 +27,7 @@ SIMULATED = "SIMULATED: these devices do not exist."
 TENTHS = ("<10", *(f"{n}0-" for n in range(1, 9)), "90+")
 BASES = {
     "counter": "by the energy counter", "power": "by power over time",
-    "both": "by the energy counter, and by power over time where it failed",
+    "both": "by the energy counter, and by power where it was not read",
 }  # fmt: skip
 _WHO = {"job": "this job", "others": "others", "unattributed": "unattributed"}
 
@@ -248,8 +248,6 @@ def _time_parts(device: DeviceReport) -> Iterator[str]:
         yield f"input-starved {percent(device.starved_share)}"
     if device.active_s:
         yield f"{text.duration(device.active_s)} of work"
-    if said := coverage(device):
-        yield said
 
 
 def _held_back(device: DeviceReport) -> Iterator[str]:
