@@ -230,12 +230,14 @@ def test_ctrl_c_reaches_the_command_once(terminal):
 def test_ctrl_z_stops_it_and_fg_brings_it_back(terminal):
     shell = terminal(["bash", "--norc", "-i"], PS1="prompt> ")
     shell.wait_for("prompt>", PATIENCE_S)
-    shell.type(*" ".join(command_line([*PLAIN, "cat"])), "enter")
+    shell.type(*" ".join(command_line([*PLAIN, "sh", "-c", "'echo is up; exec cat'"])), "enter")
+    shell.wait_for(r"\nis up", PATIENCE_S)  # what is typed before belongs to the shell's reader
     shell.type(*"hello", "enter")
     shell.wait_for(r"hello\s+hello", PATIENCE_S)
     shell.type("ctrl-z")
     shell.wait_for("Stopped", PATIENCE_S)
     shell.type("f", "g", "enter")
+    shell.wait_for(r"fg\s+\S+python", PATIENCE_S)
     shell.type(*"again", "enter")
     shell.wait_for(r"again\s+again", PATIENCE_S)
     shell.type("ctrl-d")
