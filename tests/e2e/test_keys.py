@@ -624,7 +624,7 @@ def test_keys_of_everywhere_work_on_every_screen(
 
 
 def test_the_help_names_every_key(driver: Driver, gputop: Start) -> None:
-    terminal = gputop(driver(STILL), size=(120, 100))
+    terminal = gputop(driver(STILL), size=(120, 150))
     terminal.wait_device(0, "H100")
     terminal.press("?", shows=HELP)
     for key in ALL_KEYS:
