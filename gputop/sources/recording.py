@@ -191,8 +191,6 @@ class RecordingSource:
             while self._index.scan():
                 self._set(indexed=self._index.scanned)
             self._find_end()
-            if self._index.at_time(self._start_utc_s) != self._block:
-                self._seek(self._start_utc_s)  # it lies beyond what was indexed at first
         except GputopError as problem:
             self._fail(problem)
         while not self._stopping:
@@ -299,6 +297,9 @@ class RecordingSource:
 
     def _seek(self, utc_s: float) -> None:
         """Show the frame of a moment at once; what led up to it is read next."""
+        # The last block that is known reads on to the end of the file: look further first.
+        while self._index.at_time(utc_s) == len(self._index.blocks) - 1 and self._index.scan():
+            self._set(indexed=self._index.scanned)
         number = self._index.at_time(utc_s)
         reader, ahead = self._open(number), deque[AnyRecord]()
         kept: list[AnyRecord] = []

@@ -192,3 +192,21 @@ async def test_bells_and_commands_are_not_for_what_is_played_back(source):
         await wait_until(pilot, lambda: source.playback.at_end)
         assert app.alerts.active
         assert not told
+
+
+async def test_beginning_late_reads_nothing_in_between(tmp_path, monkeypatch):
+    """Also while the blocks are still being looked for."""
+    from gputop.recording import RecordingIndex, reader
+
+    monkeypatch.setattr(writing, "BLOCK_FRAMES", 10)
+    path = recorded(tmp_path, demo_records(8, SECONDS))
+    scan = RecordingIndex.scan
+    monkeypatch.setattr(RecordingIndex, "scan", lambda self: scan(self, 20_000))
+    decoded = []
+    decode = reader.LineDecoder.decode
+    monkeypatch.setattr(reader.LineDecoder, "decode", lambda *a: (decoded.append(1), decode(*a))[1])
+    source = RecordingSource(path, "190s")
+    assert len(source._index.blocks) < 10
+    source._seek(source._start_utc_s)
+    assert source.playback.utc_s - source.playback.first_utc_s == 190
+    assert len(decoded) < 40
