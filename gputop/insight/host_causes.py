@@ -111,8 +111,12 @@ def _threads(look: Look) -> Found | None:
     )  # fmt: skip
     if len(full) == 1:
         process = full[0][0]
-        return Found(f"the threads of {_name(process.name, process.pid)} were at 100 %", evidence)
-    return Found(f"{len(full)} of its processes kept a core each at 100 %", evidence)
+        threads = "a thread" if full[0][1] <= ONE_CORE[1] else "all threads"
+        name = _name(process.name, process.pid)
+        return Found(f"{threads} of {name} worked nearly all the time", evidence)
+    return Found(
+        f"{len(full)} of its processes each kept a core busy nearly all the time", evidence
+    )
 
 
 def _name(name: str | None, pid: int) -> str:

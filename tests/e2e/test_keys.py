@@ -214,6 +214,10 @@ def moves(there: str, back: str) -> Callable[[Gputop, str], None]:
     return check
 
 
+DEVICE_SHOWN = "Tab next part"
+"""On the device screen, and nowhere else."""
+
+
 def _cursor(terminal: Gputop) -> str:
     found = terminal.find(r"› ?(\d+) (· )?H100")
     return found[1] if found else ""
@@ -228,8 +232,8 @@ def filters_warnings(terminal: Gputop, key: str) -> None:
 
 
 def opens_the_device(terminal: Gputop, key: str) -> None:
-    terminal.press(key, shows="Bus id")
-    terminal.press("esc", hides="Bus id")
+    terminal.press(key, shows=DEVICE_SHOWN)
+    terminal.press("esc", hides=DEVICE_SHOWN)
 
 
 # -- processes -------------------------------------------------------------------------------
@@ -381,7 +385,7 @@ def turns_to(index: int, back: str) -> Callable[[Gputop, str], None]:
     def check(terminal: Gputop, key: str) -> None:
         terminal.wait_for(r"^ GPU 0 ")
         terminal.press(key, shows=rf"^ GPU {index} ")
-        terminal.wait_for(rf"UUID +GPU-.*{index}$")
+        terminal.wait_for(rf"GPU {index} · NVIDIA")
         terminal.press(back, shows=r"^ GPU 0 ")
 
     return check
@@ -457,6 +461,7 @@ def scrolls(from_key: str, before: str, after: str) -> Callable[[Gputop, str], N
 
 TOP, SECOND, BOTTOM = "gputop [0-9.]+ +Esc closes", r"\A\n\n     Everywhere", "A blank is"
 DEVICE_OPEN = ("tab", "enter")
+ON_DEVICE = opened(DEVICE_OPEN, DEVICE_SHOWN)
 HELD = "End goes back to now"
 ON_CHARTS = opened(DEVICE_OPEN, "^ live ")
 IN_HELP = opened(("?",), HELP)
@@ -499,9 +504,9 @@ CHECKS: tuple[Check, ...] = (
     Check("processes", "sort(-1)", sorts_back, TABLE),
     Check("processes", "reverse", turns_the_order_round, TABLE),
     Check("processes", "clear", clears, TABLE),
-    Check("device", "back", goes_back(("enter",), "Bus id"), STILL, opened(DEVICE_OPEN, "Bus id")),
-    Check("device", "other(1)", turns_to(1, "N"), STILL, opened(DEVICE_OPEN, "Bus id")),
-    Check("device", "other(-1)", turns_to(3, "n"), STILL, opened(DEVICE_OPEN, "Bus id")),
+    Check("device", "back", goes_back(("enter",), DEVICE_SHOWN), STILL, ON_DEVICE),
+    Check("device", "other(1)", turns_to(1, "N"), STILL, ON_DEVICE),
+    Check("device", "other(-1)", turns_to(3, "n"), STILL, ON_DEVICE),
     Check("device", "part(1)", goes_to_the_processes(1, "shift-tab"), STILL, ON_CHARTS),
     Check("device", "part(-1)", goes_to_the_processes(2, "tab"), STILL, ON_CHARTS),
     Check("device", "peers", toggles("of every device"), STILL, ON_CHARTS),
@@ -605,7 +610,11 @@ def test_the_command_line_scrolls(driver: Driver, gputop: Start, spawn: Spawn) -
 
 @pytest.mark.parametrize(
     ("keys", "shows"),
-    [(("enter",), "Host memory "), (DEVICE_OPEN, "Bus id"), (("w",), "Meaning|Nothing to warn")],
+    [
+        (("enter",), "Host memory "),
+        (DEVICE_OPEN, DEVICE_SHOWN),
+        (("w",), "Meaning|Nothing to warn"),
+    ],
     ids=["process", "device", "warnings"],
 )
 def test_keys_of_everywhere_work_on_every_screen(
@@ -652,7 +661,7 @@ def test_the_mouse_sorts_and_chooses_and_opens(driver: Driver, gputop: Start) ->
     terminal.wait_for("╭› 0 ·")
     click(terminal, 20, 3)
     click(terminal, 20, 3)
-    terminal.wait_for("Bus id")
+    terminal.wait_for(DEVICE_SHOWN)
 
 
 def click(terminal: Gputop, x: int, y: int) -> None:

@@ -53,7 +53,7 @@ async def test_the_device_screen_gives_the_verdict_with_its_evidence_and_the_eff
         text = " ".join(" ".join(line[left:].split()) for line in screen_lines(app))
         verdict = app.view.devices[1].verdict
         assert verdict is not None
-        assert f"Verdict and efficiency input-starved (estimated) {verdict.sentence}" in text
+        assert f"input-starved (estimated) {verdict.sentence}" in text
         assert f"Try: {verdict.advice}" in text
         for evidence in verdict.evidence:
             assert f"{evidence.label} {evidence.value} ({evidence.window})" in text

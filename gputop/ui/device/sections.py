@@ -105,8 +105,7 @@ def not_there(device: DeviceView, desk: Desk) -> list[Row]:
 
 # fmt: off
 SECTIONS: tuple[Section, ...] = (
-    Section("", identity, always=True),
-    Section("Verdict and efficiency", verdict),
+    Section("", verdict, always=True),
     Section("Warnings", warnings),
     Section("Throttling", throttling, VIOLATIONS),
     Section("MIG instances", instances),
@@ -125,9 +124,10 @@ SECTIONS: tuple[Section, ...] = (
     Section("PCIe", links.pcie, links.PCIE),
     Section("NVLink", links.nvlink, links.NVLINK),
     Section("Health", links.health, links.HEALTH),
+    Section("Identity", identity),
     _of("Modes", "compute_mode", "persistence_mode", "mig_mode"),
     Section("More", more),
     Section("Not there", not_there),
 )
 # fmt: on
-"""Top to bottom. An empty title is the device's name."""
+"""Top to bottom: first what the screen is opened for. An empty title is the device's name."""
