@@ -205,6 +205,18 @@ def _flag(name: str) -> Test:
     return test
 
 
+def _repair_pending(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
+    if device.number("remap_pending"):
+        return Measured(1.0)
+    if not device.number("retirement_pending"):
+        return None
+    # Before Ampere faulty memory was not replaced but left out.
+    return Measured(
+        1.0, title="page retirement pending",
+        meaning="Faulty memory pages will be retired at the next reset.",
+    )  # fmt: skip
+
+
 def _recovery(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
     action = device.number("recovery_action")
     if not action:
@@ -264,13 +276,10 @@ RULES: tuple[Rule, ...] = (
          "Watch the rate.", _counter("ecc_corrected_volatile", "errors"), "ecc"),
     Rule("remap_pending", "warning", "row remap pending",
          "A faulty memory row will be replaced at the next reset.",
-         "Reset the device at the next chance.", _flag("remap_pending"), "REMAP"),
+         "Reset the device at the next chance.", _repair_pending, "REMAP"),
     Rule("remap_failed", "critical", "row remap failed",
          "A faulty memory row could not be replaced.", "Have the device replaced.",
          _flag("remap_failed"), "REMAP!"),
-    Rule("retirement_pending", "warning", "page retirement pending",
-         "Faulty memory pages will be retired at the next reset.",
-         "Reset the device at the next chance.", _flag("retirement_pending"), "RETIRE"),
     Rule("recovery", "warning", "recovery asked for",
          "The driver asks for a recovery action.", "Do what it asks for.", _recovery, "RESET"),
     Rule("idle_holding", "notice", "idle, holding memory",

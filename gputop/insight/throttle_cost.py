@@ -9,7 +9,7 @@ from gputop.insight.rules import Thresholds
 from gputop.model.nvml_tables import HARMFUL
 
 FASTEST_STATE = 0
-"""The driver tells the highest clock of P0; of slower P-states it is not read."""
+"""A driver that does not tell a P-state's highest clock tells that of the fastest."""
 _HARMFUL_BITS = sum(reason.bit for reason in HARMFUL)
 
 
@@ -33,10 +33,12 @@ def clock_loss(
     it is not under load, or what is needed was not read.
     """
     busy, mask = number("gpu_utilization"), number("event_reasons")
-    clock, highest = number("sm_clock_mhz"), number("sm_clock_max_mhz")
+    clock, highest = number("sm_clock_mhz"), number("sm_clock_state_max_mhz")
+    if highest is None and number("performance_state") == FASTEST_STATE:
+        highest = number("sm_clock_max_mhz")
     if busy is None or busy < (thresholds or Thresholds()).busy:
         return None
-    if not int(mask or 0) & _HARMFUL_BITS or number("performance_state") != FASTEST_STATE:
+    if not int(mask or 0) & _HARMFUL_BITS:
         return None
     if clock is None or not highest or clock >= highest:
         return None

@@ -142,6 +142,7 @@ class DeviceReading(Record):
     sm_clock_mhz: int | None = None
     memory_clock_mhz: int | None = None
     performance_state: int | None = None
+    sm_clock_state_max_mhz: int | None = None
     event_reasons: int | None = None
 
     # medium

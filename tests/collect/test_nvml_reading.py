@@ -37,6 +37,7 @@ def test_the_fast_group(tmp_path: Path) -> None:
     assert reading.temperature_c == 71
     assert (reading.sm_clock_mhz, reading.memory_clock_mhz) == (1980, 2619)
     assert reading.performance_state == 2
+    assert reading.sm_clock_state_max_mhz == 1755
     assert reading.event_reasons == 0x24
     assert reading.read_s is not None
     assert 0 < reading.read_s < 1

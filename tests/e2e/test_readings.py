@@ -128,8 +128,8 @@ DEVICE_FACTS = (
     ("memory_temperature", 77, r"Memory temperature +77 °C"),
     ("sm_clock", 1441, r"1441 MHz"),
     ("memory_clock", 2611, r"2611 MHz"),
-    ("pcie_generation", 4, r"PCIe generation +4"),
-    ("pcie_width", 8, r"PCIe .*width +(x)?8"),
+    ("pcie_generation", 4, r"Link +gen 4 x8"),
+    ("pcie_width", 8, r"Link +gen 4 x8"),
     ("pcie_replays", 17, r"[Rr]eplays? +17"),
     ("ecc.volatile.corrected", 6, r"[Cc]orrected.* 6"),
     ("remapped.correctable", 3, r"[Rr]emapped.* 3"),
@@ -148,8 +148,8 @@ def test_the_device_screen_shows_the_rest(driver: Driver, gputop: Start) -> None
 def test_a_geforce_shows_what_it_has_and_says_what_it_has_not(
     driver: Driver, gputop: Start
 ) -> None:
-    terminal = gputop(driver({**geforce(1), "device.0.fan_speed": 44}), size=(120, 60))
+    terminal = gputop(driver({**geforce(1), "device.0.fan_speed": 44}), size=(120, 120))
     terminal.wait_device(0, "RTX 4090")
     terminal.press("tab", "enter", shows=r"[Ff]an.* 44 %")
-    terminal.press("end", shows=r"Not supported: ")
+    terminal.wait_for("Not supported: ")
     terminal.wait_for(r"\bECC\b")

@@ -54,6 +54,7 @@ R535_ABSENT = (
 
 R470_ABSENT = (
     *R535_ABSENT,
+    "nvmlDeviceGetMinMaxClockOfPState",
     "nvmlDeviceGetMemoryInfo_v2",
     "nvmlDeviceGetComputeRunningProcesses_v3",
     "nvmlDeviceGetGraphicsRunningProcesses_v3",

@@ -359,6 +359,18 @@ API nvmlDeviceGetMaxClockInfo(handle_t handle, unsigned type, unsigned *mhz)
     return type < 4 ? read_u32(&c, keys[type], mhz) : INVALID_ARGUMENT;
 }
 
+API nvmlDeviceGetMinMaxClockOfPState(handle_t handle, unsigned type, unsigned state,
+                                     unsigned *lowest, unsigned *highest)
+{
+    CALL(handle);
+    if (type != 1 || state > 15)
+        return INVALID_ARGUMENT;
+    char key[32];
+    snprintf(key, sizeof key, "sm_clock_max.%u", state);
+    *lowest = 210;
+    return read_u32(&c, key, highest);
+}
+
 struct violation {
     uint64_t reference_us, duration_ns;
 };

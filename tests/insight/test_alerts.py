@@ -86,7 +86,6 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ecc_corrected": ({"ecc_corrected_volatile": 3}, {"ecc_corrected_volatile": 0}),
     "remap_pending": ({"remap_pending": True}, {"remap_pending": None}),
     "remap_failed": ({"remap_failed": True}, {"remap_failed": False}),
-    "retirement_pending": ({"retirement_pending": True}, {"retirement_pending": False}),
     "recovery": ({"recovery_action": 1}, {"recovery_action": 0}),
     "idle_holding": (
         {"gpu_utilization": 0.0, "memory_used_bytes": 40 * GIB},
@@ -220,6 +219,15 @@ def test_an_unlisted_xid_is_a_warning_that_says_so():
     (alert,) = host.log.active
     assert alert.severity == "warning"
     assert "unlisted" in alert.title
+
+
+def test_a_page_that_waits_for_retirement_is_told_as_such():
+    host = Host()
+    host.tick(3, retirement_pending=True)
+    (alert,) = host.log.active
+    assert (alert.rule, alert.title) == ("remap_pending", "page retirement pending")
+    host.tick(10, retirement_pending=False)
+    assert not host.log.active
 
 
 def test_the_first_xid_of_a_stream_counts():

@@ -165,6 +165,7 @@ def test_a_growing_file_is_followed(tmp_path, monkeypatch):
     index.scan()
     assert got == list(records)
     assert reader.ending.state == "complete"
+    index.close()
     assert index.blocks == blocks_of(path)
     assert len(index.blocks) == 5
 

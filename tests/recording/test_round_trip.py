@@ -32,6 +32,7 @@ def blocks_of(path):
     index = RecordingIndex(path)
     while index.scan():
         pass
+    index.close()
     return index.blocks
 
 

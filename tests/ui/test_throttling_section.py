@@ -57,12 +57,19 @@ def test_the_cost_is_the_clock_s_share():
     assert loss.share == pytest.approx(0.25)
 
 
+def test_the_cost_is_measured_by_the_p_state_s_own_clock():
+    loss = clock_loss({**LOADED, "performance_state": 2, "sm_clock_state_max_mhz": 1755}.get)
+    assert loss is not None
+    assert loss.highest_mhz == 1755
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"gpu_utilization": 0.49}, {"gpu_utilization": None}, {"event_reasons": 0x1},
         {"event_reasons": None}, {"performance_state": 2}, {"performance_state": None},
         {"sm_clock_mhz": 1980}, {"sm_clock_mhz": None}, {"sm_clock_max_mhz": None},
+        {"sm_clock_state_max_mhz": 1485},
     ],
 )  # fmt: skip
 def test_there_is_no_estimate_where_nothing_is_lost_or_known(change):

@@ -79,6 +79,7 @@ def fast(card: Card) -> Fields:
         "sm_clock_mhz": _clock(card.clock_mhz),
         "memory_clock_mhz": inventory.MEMORY_CLOCK_MHZ,
         "performance_state": 0,
+        "sm_clock_state_max_mhz": physics.SM_CLOCK_MAX_MHZ,
         "event_reasons": card.reasons,
     }
 

@@ -21,6 +21,8 @@ from gputop.collect.nvml.processes import ProcessLists, Row, uses_of
 from gputop.collect.nvml.reader import Reader, guarded, settle, shielded
 from gputop.collect.nvml.samples import Samples
 from gputop.collect.nvml.shares import ProcessShares
+from gputop.collect.nvml.state_clock import METRIC as STATE_CLOCK
+from gputop.collect.nvml.state_clock import StateClock
 from gputop.collect.nvml.values import Result
 from gputop.model import missing
 from gputop.model.frame import DeviceInfo, DeviceUse, SampleSpan
@@ -42,7 +44,11 @@ class Part:
         """The fast group."""
         result = Result()
         self.reader.read("fast", result)
+        self.with_state(result)
         return settle("fast", result)
+
+    def with_state(self, result: Result) -> None:
+        """Fill in what follows from the P-state, which only a whole device has."""
 
     def activity(self, result: Result) -> None:
         """What GPM says for the medium group."""
@@ -69,6 +75,7 @@ class OpenDevice(Part):
         self._samples: Samples | None = None
         self._lists = ProcessLists(library, meter)
         self._shares = ProcessShares(library, meter, handle)
+        self._state_clock = guarded(StateClock(library, meter, handle).read, (STATE_CLOCK,))
         self._busy = True
         self._instances: tuple[Instance, ...] = ()
         self._parts: dict[str, Part] = {}
@@ -83,6 +90,10 @@ class OpenDevice(Part):
         result = super().fast()
         self._busy = result.values.get("gpu_utilization") != 0
         return result
+
+    def with_state(self, result: Result) -> None:
+        """The highest clock of the P-state."""
+        self._state_clock(result)
 
     def medium(self) -> tuple[Result, Result, float]:
         """The medium group, what it brought for the slow group, and when its counters were read

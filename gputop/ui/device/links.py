@@ -69,7 +69,7 @@ def health(device: DeviceView, desk: Desk) -> list[Row]:
               ("remap_failed", "failed: {}"), alarm="remap_failed remap_pending"),
         *_row(device, desk, "Pages retired", ("retired_pages_sbe", "{} single-bit"),
               ("retired_pages_dbe", "{} double-bit"), ("retirement_pending", "pending: {}"),
-              alarm="retirement_pending"),
+              alarm="remap_pending"),
         *_row(device, desk, "Recovery action", ("recovery_action", "{}"), alarm="recovery"),
         *_row(device, desk, "Fabric", ("fabric_state", "{}"), ("fabric_status", "{}"),
               ("fabric_health", "health {}"), alarm="fabric"),

@@ -71,7 +71,7 @@ def _of(title: str, *names: str) -> Section:
 _CLOCKS = (
     "sm_clock_mhz", "sm_clock_max_mhz", "memory_clock_mhz", "memory_clock_max_mhz",
     "graphics_clock_mhz", "graphics_clock_max_mhz", "video_clock_mhz", "video_clock_max_mhz",
-    "performance_state",
+    "performance_state", "sm_clock_state_max_mhz",
 )  # fmt: skip
 
 
