@@ -2,7 +2,8 @@
 
 Every charted metric keeps a bucket a second for an hour and a bucket a minute for a day. A bucket
 holds the lowest, mean and highest reading in it; a bucket without a reading is a gap and stays
-one. The memory is reserved at once and taken by the kernel page by page as it is filled.
+one. The memory is reserved at once and taken by the kernel page by page as it is filled; after an
+hour the rest of the day's is taken too, so that from then on it stands still.
 """
 
 from __future__ import annotations
@@ -53,9 +54,11 @@ class Stretch(NamedTuple):
 class Ring:
     """Buckets of `width` seconds, `size` of them; the oldest makes room for the newest."""
 
-    __slots__ = ("_cells", "newest", "size", "width")
+    __slots__ = ("_cells", "newest", "reserved", "size", "width")
 
     def __init__(self, width: int, size: int) -> None:
+        self.reserved = False
+        """True once all of its memory was taken."""
         self.width = width
         self.size = size
         self.newest = -1
@@ -64,6 +67,13 @@ class Ring:
         # bucket's four numbers lie side by side, so that a short history touches few pages.
         memory = mmap.mmap(-1, size * 4 * 4, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._cells: memoryview[float] = memoryview(memory).cast("f")
+
+    def reserve(self) -> None:
+        """Take all of its memory at once, where it would be taken page by page."""
+        cells = self._cells
+        for at in range(0, len(cells), mmap.PAGESIZE // cells.itemsize):
+            cells[at] = cells[at]
+        self.reserved = True
 
     def add(self, at: float, low: float, mean: float, high: float, count: int) -> None:
         """Put a reading, or the summary of `count` readings, into the bucket of moment `at`."""
@@ -162,7 +172,7 @@ class Ring:
 class Series:
     """One metric of one device (or of the host) over time."""
 
-    __slots__ = ("_last_at", "coarse", "fine", "revision")
+    __slots__ = ("_hour_ends_at", "_last_at", "coarse", "fine", "revision")
 
     FINE = (1, 3600)
     COARSE = (60, 1440)
@@ -171,6 +181,7 @@ class Series:
         self.fine = Ring(*self.FINE)
         self.coarse = Ring(*self.COARSE)
         self._last_at = float("-inf")
+        self._hour_ends_at: float | None = None
         self.revision = next(_revisions)
         """Another one when something older than a few seconds was written: columns must be
         redone. No two series share one, so those of a host that was rebuilt are redone too.
@@ -189,6 +200,10 @@ class Series:
             self.revision = next(_revisions)
         self.fine.add(at, low, mean, high, count)
         self.coarse.add(at, low, mean, high, count)
+        if self._hour_ends_at is None:
+            self._hour_ends_at = at + self.fine.width * self.fine.size
+        elif at >= self._hour_ends_at and not self.coarse.reserved:
+            self.coarse.reserve()  # from the first hour on memory stands still: growth is a leak
 
     @property
     def oldest(self) -> float | None:

@@ -223,6 +223,8 @@ def _rings(series: Series) -> tuple[Ring, Ring]:
 
 
 def _touched_bytes(ring: Ring) -> int:
+    if ring.reserved:
+        return len(ring._cells) * 4
     step = PAGE_BYTES // 4
     parts = (ring._cells[at : at + step] for at in range(LOW, len(ring._cells), step))
     return PAGE_BYTES * sum(any(part.tobytes()) for part in parts)

@@ -128,3 +128,13 @@ def test_kept_columns_are_the_columns_made_anew(steps, width):
         assert kept.get(history, "x", window) == history.ensure("x").columns(
             window.numbers, width, window.end
         )
+
+
+def test_from_the_first_hour_on_a_series_takes_no_more_memory():
+    series = Series()
+    for at in (5.0, 1800.0, 3604.0):
+        series.add(at, 1.0)
+    assert not series.coarse.reserved, "a short session pays for what it fills"
+    series.add(3605.0, 2.0)
+    assert series.coarse.reserved
+    assert series.coarse.span(0, 3660) == pytest.approx((1.0, 3.5 / 3, 2.0)), "nothing was lost"
