@@ -178,10 +178,13 @@ FAULTS = (
           {"sm_activity": r"unsupported|error\(25\)"}),
     Fault("activity that cannot be", of(gpm__2=-5, gpm__5=4000), r"util +\d",
           {"sm_activity": "implausible", "tensor_activity": "implausible"}),
-    Fault("lost between two activity samples", at("nvmlGpmSampleGet", error=15),
+    # Opened again it is as lost as before: else it would be there for a moment, again and again.
+    Fault("lost between two activity samples",
+          {**at("nvmlGpmSampleGet", error=15), **at("nvmlDeviceGetHandleByIndex*", error=15)},
           r"lost for .*\n(.*\n)+.*✗ device lost", {"sm_activity": "lost", "power_w": "lost"},
           status="lost", late=True, returns=True),
-    Fault("lost between a sample and its metrics", at("nvmlGpmMetricsGet", error=15),
+    Fault("lost between a sample and its metrics",
+          {**at("nvmlGpmMetricsGet", error=15), **at("nvmlDeviceGetHandleByIndex*", error=15)},
           r"lost for .*\n(.*\n)+.*✗ device lost", {"sm_activity": "lost", "power_w": "lost"},
           status="lost", late=True, returns=True),
     # -- the device as a whole

@@ -149,7 +149,7 @@ def _row(shape: Shape, floor: int, body: Style, shade: Style, ascii_only: bool) 
     return segments
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _past(
     bodies: tuple[int, ...],
     shades: tuple[int, ...],
@@ -171,7 +171,6 @@ def _past(
 _is_body = itemgetter(1)
 
 
-@lru_cache(maxsize=8192)
 def _mark(solid: int, ghost: int, ascii_only: bool) -> tuple[str, bool]:
     """The mark of a cell whose column rises so many eighths above its floor, and whether it is
     the column itself or the peak behind it.
