@@ -142,7 +142,7 @@ def test_a_real_locale_that_is_not_utf_8_gets_ascii(
 def test_a_dumb_terminal_is_refused_in_one_sentence(driver: Driver, gputop: Start) -> None:
     terminal = gputop(driver(moving(1)), env={"TERM": "dumb"}, size=(200, 24))
     assert terminal.exit_code() == 2
-    assert terminal.find(r"^gputop: This terminal \(TERM=dumb\) cannot be drawn on; use `gputop sn")
+    assert terminal.find(r"^gputop: This terminal \(TERM=dumb\) cannot be drawn on; set TERM to")
     assert terminal.is_restored()
 
 
