@@ -15,14 +15,16 @@ the present, and a key waits for about a round trip and a tenth of a second.
 import asyncio
 import contextlib
 import os
+import selectors
 import signal
 import termios
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from io import StringIO
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 from rich.color import ColorSystem
@@ -435,11 +437,44 @@ class FrameAnswer(Message, no_dispatch=True):
 class AnswerParser(XTermParser):
     """Textual's parser, which also reports answers that say "not recognised"."""
 
+    def is_pending(self) -> bool:
+        """Does what was read so far mean something once some time has passed?"""
+        return self._timeout_time is not None
+
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
         if sequence.startswith("\x1b[?2026;") and sequence.endswith("$y"):
             setting = sequence[8:-2]
             self._tokens.append(FrameAnswer(int(setting) if setting.isdecimal() else 0))
         return super()._sequence_to_key_events(sequence, alt)
+
+
+class InputSelector(selectors.PollSelector):
+    """What the input thread waits on.
+
+    Textual's looks up ten times a second, also while nobody types; this one does so only while
+    a key may be the beginning of a sequence, and once the thread is to end.
+    """
+
+    def __init__(self, wake: int, is_pending: Callable[[], bool]) -> None:
+        """Wait for what is registered, and for `wake`.
+
+        Args:
+            wake: An event descriptor: the thread is about to be told to end.
+            is_pending: Says whether what was read so far waits for more, or for its time.
+        """
+        super().__init__()
+        self._wake = wake
+        self._is_pending = is_pending
+        self._ends = False
+        self.register(wake, selectors.EVENT_READ)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for input; only where there is something else to do, not beyond `timeout` (s)."""
+        ready = super().select(timeout if self._ends or self._is_pending() else None)
+        if any(key.fd == self._wake for key, _ in ready):
+            os.eventfd_read(self._wake)
+            self._ends = True
+        return [(key, events) for key, events in ready if key.fd != self._wake]
 
 
 class DisplayDriver(LinuxDriver):
@@ -458,6 +493,7 @@ class DisplayDriver(LinuxDriver):
         """Counts answers as they are read, ahead of the event loop."""
         self.answers_handled = 0
         """Counts those that the event loop has dealt with."""
+        self._input_wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # Apple's terminal prints part of the query; Textual makes the same exception.
         can_ask = self.input_tty and os.environ.get("TERM_PROGRAM") != "Apple_Terminal"
         self.frames = FrameWriter(
@@ -484,9 +520,19 @@ class DisplayDriver(LinuxDriver):
 
     def run_input_thread(self) -> None:
         """Read keys and answers."""
-        # The method looks the parser up in its module.
-        _driver_module.XTermParser = AnswerParser
+        parser = AnswerParser()
+        waiter = partial(InputSelector, self._input_wake, parser.is_pending)
+        # The method looks the parser and the selector up in its module.
+        _driver_module.XTermParser = lambda debug: parser
+        _driver_module.selectors = SimpleNamespace(
+            SelectSelector=waiter, EVENT_READ=selectors.EVENT_READ
+        )
         super().run_input_thread()
+
+    def disable_input(self) -> None:
+        """Have the input thread look up, and end it."""
+        os.eventfd_write(self._input_wake, 1)
+        super().disable_input()
 
     def process_message(self, message: Message) -> None:
         """Keep answers from the app's queue, where they would wait behind keys."""
@@ -603,15 +649,26 @@ def seam_is_intact() -> bool:
                 callable(LinuxDriver._get_terminal_size),
                 callable(App.post_display_hook),
                 callable(LinuxDriver._request_terminal_sync_mode_support),
-                _driver_module.XTermParser in (XTermParser, AnswerParser),
-                "XTermParser" in LinuxDriver.run_input_thread.__code__.co_names,
+                {"XTermParser", "SelectSelector"} <= _names_in(LinuxDriver.run_input_thread),
                 WriterThread(StringIO())._queue.qsize() == 0,
                 [type(token) for token in AnswerParser().feed("\x1b[?2026;0$y")] == [FrameAnswer],
+                _is_pending_after("\x1b") and not _is_pending_after("\x1b[?2026;0$y"),
                 _look_of_a_strip() == parse_sgr("1;31;44"),
             )
         )
     except Exception:
         return False
+
+
+def _is_pending_after(read: str) -> bool:
+    parser = AnswerParser()
+    list(parser.feed(read))
+    return parser.is_pending()
+
+
+def _names_in(function: Callable[..., object]) -> set[str]:
+    """The names a function looks up, outside those it holds itself."""
+    return set(function.__code__.co_names)
 
 
 def _look_of_a_strip() -> object:

@@ -3,8 +3,9 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { SET_MARK = 0x45565453, XID_EVENT = 8, LOOK_EVERY_MS = 50 };
+enum { SET_MARK = 0x45565453, XID_EVENT = 8 };
 
 struct delivered {
     int device, slot;
@@ -121,19 +122,24 @@ static answer_t wait_for_event(struct call *c, struct event_set *set, struct eve
 {
     if (!set || set->mark != SET_MARK || !data)
         return INVALID_ARGUMENT;
-    for (double until = c->now + timeout_ms / 1000.0;;) {
-        if (next_event(c, set, data))
-            return OK;
-        double left = until - monotonic_seconds();
-        if (left <= 0)
-            return TIMEOUT;
-        sleep_seconds(left < LOOK_EVERY_MS / 1000.0 ? left : LOOK_EVERY_MS / 1000.0);
+    int watch = scenario_watch(); /* a real one sleeps in the kernel, and so does this */
+    double until = c->now + timeout_ms / 1000.0;
+    answer_t answer = TIMEOUT;
+    for (;;) {
         struct scenario *newer = scenario_acquire();
         scenario_release(c->scenario);
         c->scenario = newer;
         if (!initialised())
-            return UNINITIALIZED;
+            answer = UNINITIALIZED;
+        else if (next_event(c, set, data))
+            answer = OK;
+        double left = until - monotonic_seconds();
+        if (answer != TIMEOUT || left <= 0)
+            break;
+        scenario_await_change(watch, left);
     }
+    close(watch);
+    return answer;
 }
 
 API nvmlEventSetWait_v2(struct event_set *set, struct event_data *data, unsigned timeout_ms)

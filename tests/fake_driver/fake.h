@@ -87,6 +87,10 @@ struct scenario {
 struct scenario *scenario_acquire(void);
 struct scenario *scenario_current(void);
 void scenario_release(struct scenario *scenario);
+/* A descriptor to await changes of the file with; close it afterwards. */
+int scenario_watch(void);
+/* Sleep until the file changes or so many seconds are over. */
+void scenario_await_change(int watch, double seconds);
 /* The value of a whole key, or NULL. */
 const char *scenario_text(const struct scenario *scenario, const char *key);
 /* `device.<n>.<key>`, else `device.*.<key>`, else NULL. */

@@ -2,11 +2,14 @@
 #include "fake.h"
 
 #include <fcntl.h>
+#include <libgen.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -375,6 +378,25 @@ struct scenario *scenario_acquire(void)
             return s;
         sleep_seconds(0.001); /* another thread is loading the very first one */
     }
+}
+
+int scenario_watch(void)
+{
+    int fd = inotify_init1(IN_CLOEXEC);
+    const char *path = getenv("FAKE_NVML_SCENARIO");
+    char *copy = path ? strdup(path) : NULL;
+    if (copy)
+        inotify_add_watch(fd, dirname(copy), IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE);
+    free(copy);
+    return fd;
+}
+
+void scenario_await_change(int watch, double seconds)
+{
+    char news[4096];
+    struct pollfd one = {.fd = watch, .events = POLLIN};
+    if (poll(&one, 1, (int)(seconds * 1000) + 1) > 0 && read(watch, news, sizeof news) > 0)
+        sleep_seconds(CHECK_EVERY_S + 0.001); /* by then the file is looked at again */
 }
 
 void scenario_release(struct scenario *s)
