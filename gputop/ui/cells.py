@@ -5,7 +5,7 @@ about the cells that changed. A cell is a grapheme and a `Look`; the right half 
 double-width grapheme is a cell holding the empty string.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import compress
 from operator import ne, or_
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from rich.cells import split_graphemes
 from rich.color import ColorSystem
+from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
@@ -341,36 +342,55 @@ class Grid:
             return end
         if before is None or before.cell_length != strip.cell_length:
             known.clear()  # The row is divided anew: nothing is known of its parts.
+            before = None
         known[x] = strip
-        if before is not None and before._segments == strip._segments:
-            return end
-        characters, looks = self._cells(strip)
-        missing = end - x - len(characters)
+        if before is None or not self._put_changes(x, y, before._segments, strip._segments):
+            self._put_all(x, y, strip)
+        return end
+
+    def _put_all(self, x: int, y: int, strip: Strip) -> None:
+        """Want every cell of a strip."""
+        characters: list[str] = []
+        looks: list[Look] = []
+        for segment in strip._segments:
+            cells, look = self._cells(segment)
+            characters += cells
+            looks += [look] * len(cells)
+        missing = strip.cell_length - len(characters)
         if missing > 0:
             characters += " " * missing
             looks += [EMPTY] * missing
         self._put_cells(x, y, characters, looks)
-        return end
 
-    def _cells(self, strip: Strip) -> tuple[list[str], list[Look]]:
-        """The cells of a strip."""
-        characters: list[str] = []
-        looks: list[Look] = []
-        of, blank = self._looks.of, self._looks.blank
-        for text, style, control in strip._segments:
-            if control or not text:
+    def _put_changes(self, x: int, y: int, before: list[Segment], segments: list[Segment]) -> bool:
+        """Want the cells of those segments that are not as before; False, and nothing done, where
+        they do not stand in the same places.
+        """
+        if len(before) != len(segments):
+            return False
+        changes: list[tuple[int, Sequence[str], Look]] = []
+        for old, new in zip(before, segments, strict=True):
+            if old is new or old == new:
+                x += _width(new)
                 continue
-            look = of(style)
-            if text.isascii() and text.isprintable():
-                if not text.strip(" "):
-                    look = blank(look)
-                characters += text
-                looks += [look] * len(text)
-                continue
-            cells = text if _is_single(text) else _graphemes(text)
-            characters += cells
-            looks += [look] * len(cells)
-        return characters, looks
+            cells, look = self._cells(new)
+            if len(cells) != _width(old):
+                return False
+            changes.append((x, cells, look))
+            x += len(cells)
+        for at, cells, look in changes:
+            self._put_cells(at, y, list(cells), [look] * len(cells))
+        return True
+
+    def _cells(self, segment: Segment) -> tuple[Sequence[str], Look]:
+        """The cells of a segment, and how they are drawn."""
+        text, style, control = segment
+        if control or not text:
+            return "", PLAIN
+        look = self._looks.of(style)
+        if _is_simple(text):
+            return text, look if text.strip(" ") else self._looks.blank(look)
+        return text if _is_single(text) else _graphemes(text), look
 
     def _put_cells(self, x: int, y: int, characters: list[str], looks: list[Look]) -> None:
         row, row_looks = self._wanted[y], self._wanted_looks[y]
@@ -532,6 +552,19 @@ class Grid:
                 pen.x = None
             parts.append(text)
         return "".join(parts)
+
+
+def _is_simple(text: str) -> bool:
+    """Is this a cell a character, whatever the terminal?"""
+    return text.isascii() and text.isprintable()
+
+
+def _width(segment: Segment) -> int:
+    """The cells a segment takes."""
+    if segment.control:
+        return 0
+    text = segment.text
+    return len(text if _is_simple(text) or _is_single(text) else _graphemes(text))
 
 
 def _is_wide(text: str) -> bool:
