@@ -113,19 +113,15 @@ class Ring:
 
     def span(self, start: float, end: float) -> Span | None:
         """What lay in [start, end), both rounded to buckets; None when nothing was read."""
-        width, size, cells = self.width, self.size, self._cells
-        first = max(int(start // width), self.newest - size + 1, 0)
-        last = min(int(-(-end // width)) if end < FOREVER else FOREVER, self.newest + 1)
-        low, high, total, weight = float("inf"), float("-inf"), 0.0, 0
-        for number in range(first, last):
-            slot = number % size * 4
-            if cells[slot + COUNT]:
-                low = min(low, cells[slot + LOW])
-                high = max(high, cells[slot + HIGH])
-                # A bucket is a stretch of time: it weighs the same however often it was read.
-                total += cells[slot + MEAN]
-                weight += 1
-        return Span(low, total / weight, high) if weight else None
+        cells = self._cut(start, end)[1]
+        counts = cells[COUNT::4]
+        lows, means, highs = cells[LOW::4], cells[MEAN::4], cells[HIGH::4]
+        if not all(counts):
+            lows, means, highs = (
+                list(itertools.compress(part, counts)) for part in (lows, means, highs)
+            )
+        # A bucket is a stretch of time: it weighs the same however often it was read.
+        return Span(min(lows), sum(means) / len(means), max(highs)) if lows else None
 
     def stretch(self, start: float, end: float) -> Stretch | None:
         """What lay in [start, end), and how much of it was read; None when nothing was."""
@@ -158,7 +154,8 @@ class Ring:
         it, four a bucket.
         """
         first = max(int(start // self.width), self.newest - self.size + 1, 0)
-        count = min(math.ceil(end / self.width), self.newest + 1) - first
+        last = math.ceil(end / self.width) if end < FOREVER else self.newest + 1
+        count = min(last, self.newest + 1) - first
         if count <= 0:
             return first, []
         at = first % self.size

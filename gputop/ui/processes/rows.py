@@ -56,13 +56,12 @@ class RowOptions:
 
 
 class Row:
-    """A row of the table; also what a filter is asked about (see `gputop.query.Subject`)."""
+    """A row of the table; also what a filter is asked about (see `gputop.query.Subject`).
 
-    __slots__ = (
-        "_cards", "_options", "_uses", "command", "command_line", "cpu", "decoder", "encoder",
-        "gpu", "host_memory", "key", "kinds", "memory", "memory_controller", "memory_share",
-        "mine", "name", "pid", "places", "process", "running_s", "sm", "state", "threads", "user",
-    )  # fmt: skip
+    Of hundreds of processes few are in view, so what a row says is worked out when it is asked.
+    """
+
+    __slots__ = ("_cards", "_options", "_uses", "key", "pid", "process")
 
     def __init__(
         self,
@@ -78,31 +77,106 @@ class Row:
         self.pid = process.pid
         self._uses, self._cards, self._options = uses, cards, options
 
-        self.name = clean(process.name) if process.name else None
-        self.user = clean(process.user) if process.user else None
-        self.state = state_letter(process.state) if process.state else None
-        known = process.uid is not None and options.uid is not None
-        self.mine = process.uid == options.uid if known else None
-        command = () if options.hide_args else tuple(process.command or ())
-        self.command_line = _whole_command(command) if command else None
-        """With its arguments; None where they are not known or not to be shown."""
-        self.command = _command(process, command, self.name)
-        """What the table shows."""
-        self.cpu = Amount(process.cpu_utilization)
-        self.host_memory = Amount(process.memory_bytes)
-        self.threads = Amount(process.threads)
-        self.running_s = _running(process, options.utc_s)
+    @property
+    def name(self) -> str | None:
+        """The program's name, safe to show."""
+        return clean(self.process.name) if self.process.name else None
 
-        self.places = tuple(_place(use, cards) for use in uses)
-        self.gpu = compact_places(self.places)
+    @property
+    def user(self) -> str | None:
+        """Its owner, safe to show."""
+        return clean(self.process.user) if self.process.user else None
+
+    @property
+    def state(self) -> str | None:
+        """The kernel's letter."""
+        return state_letter(self.process.state) if self.process.state else None
+
+    @property
+    def mine(self) -> bool | None:
+        """Whether it is the user's own; None where that is not known."""
+        uid, own = self.process.uid, self._options.uid
+        return None if uid is None or own is None else uid == own
+
+    @property
+    def _command(self) -> tuple[str, ...]:
+        """What may be shown of the command line, word by word."""
+        return () if self._options.hide_args else tuple(self.process.command or ())
+
+    @property
+    def command_line(self) -> str | None:
+        """With its arguments; None where they are not known or not to be shown."""
+        return _whole_command(self._command) if self._command else None
+
+    @property
+    def command(self) -> str:
+        """What the table shows."""
+        return _command(self.process, self._command, self.name)
+
+    @property
+    def cpu(self) -> Amount:
+        """Of one core, 0 to the number of cores."""
+        return Amount(self.process.cpu_utilization)
+
+    @property
+    def host_memory(self) -> Amount:
+        """Resident bytes."""
+        return Amount(self.process.memory_bytes)
+
+    @property
+    def threads(self) -> Amount:
+        """How many it has."""
+        return Amount(self.process.threads)
+
+    @property
+    def running_s(self) -> Amount:
+        """Seconds since it was started."""
+        return _running(self.process, self._options.utc_s)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where it is."""
+        return tuple(_place(use, self._cards) for use in self._uses)
+
+    @property
+    def gpu(self) -> str:
         """The devices in short, such as ``0-3,7:1``."""
-        self.kinds = "".join(kind for kind in "CGM" if any(kind in use.kinds for use in uses))
-        self.memory = total(use.memory_bytes for use in uses)
-        self.memory_share = _share(self.memory, uses, cards)
-        self.sm = total(use.sm_utilization for use in uses)
-        self.memory_controller = total(use.memory_utilization for use in uses)
-        self.encoder = total(use.encoder_utilization for use in uses)
-        self.decoder = total(use.decoder_utilization for use in uses)
+        return compact_places(self.places)
+
+    @property
+    def kinds(self) -> str:
+        """C compute, G graphics, M client of the MPS server."""
+        return "".join(kind for kind in "CGM" if any(kind in use.kinds for use in self._uses))
+
+    @property
+    def memory(self) -> Amount:
+        """Bytes on all its devices."""
+        return total(use.memory_bytes for use in self._uses)
+
+    @property
+    def memory_share(self) -> Amount:
+        """Of the memory of all its devices, 0 to 1."""
+        return _share(self.memory, self._uses, self._cards)
+
+    @property
+    def sm(self) -> Amount:
+        """SM utilisation, 1 for a whole device."""
+        return total(use.sm_utilization for use in self._uses)
+
+    @property
+    def memory_controller(self) -> Amount:
+        """Utilisation of the memory controllers, 1 for a whole device."""
+        return total(use.memory_utilization for use in self._uses)
+
+    @property
+    def encoder(self) -> Amount:
+        """Utilisation of the encoders, 1 for a whole device."""
+        return total(use.encoder_utilization for use in self._uses)
+
+    @property
+    def decoder(self) -> Amount:
+        """Utilisation of the decoders, 1 for a whole device."""
+        return total(use.decoder_utilization for use in self._uses)
 
     @property
     def is_part(self) -> bool:

@@ -13,7 +13,7 @@ from gputop.model.metrics import BY_NAME, Metric
 from gputop.state.history import Span
 from gputop.state.throttle import Share
 from gputop.state.windows import Columns, Window
-from gputop.ui.charts.blocks import level_of, paint, shape_of, time_axis
+from gputop.ui.charts.blocks import Shape, level_of, paint, shape_of, time_axis
 from gputop.ui.glyphs import Glyphs
 from gputop.ui.themes import Palette
 from gputop.ui.view import CHARTS, DeviceView, View
@@ -70,12 +70,22 @@ class ChartBook:
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, str], Columns] = {}
+        self._painted: dict[tuple[str, str], tuple[Shape, Palette, bool, Rows]] = {}
         self._drawn: dict[tuple[str, str, int], tuple[RowPicture, list[Segment]]] = {}
 
     def columns(self, device: DeviceView, metric: Metric, window: Window) -> list[Span | None]:
         """The columns of a device's chart."""
         kept = self._columns.setdefault((device.info.uuid, metric.name), Columns())
         return kept.get(device.history, metric.name, window)
+
+    def chart(self, device: DeviceView, shape: Shape, pen: Pen) -> Rows:
+        """The rows of a device's chart: those of the last time where it looks the same."""
+        key, faint = (device.info.uuid, shape.metric), not device.ok
+        kept = self._painted.get(key)
+        if kept is None or kept[:3] != (shape, pen.palette, faint):
+            rows = paint(shape, pen.palette, pen.ascii, faint=faint)
+            kept = self._painted[key] = (shape, pen.palette, faint, rows)
+        return kept[3]
 
     def row(self, key: tuple[str, str, int], picture: RowPicture, pen: Pen) -> list[Segment]:
         """The row of a device's metric: that of the last time where nothing on it has changed."""
@@ -175,10 +185,11 @@ def _metric_rows(
         full = max((span.high for span in columns if span), default=1.0) or 1.0
     value = device.value(metric.name)
     shape = shape_of(columns, full, metric.name, metric.aggregate, chart_rows)
-    charts = paint(shape, palette, pen.ascii, faint=not device.ok)
+    charts = pen.book.chart(device, shape, pen)
     if value.value is None and not any(columns):
         style = palette.style("dim" if device.instances else "faint")
-        charts[0] = Line(window.count).add(_why_empty(device, metric, pen), style).segments(style)
+        why = Line(window.count).add(_why_empty(device, metric, pen), style).segments(style)
+        charts = [why, *charts[1:]]
     dim, plain = palette.style("dim"), palette.style("text")
     left = [(f"{metric.short:<{LABEL_WIDTH}}", value_text(device, metric, pen),
              value_style(device, metric, palette))]  # fmt: skip
