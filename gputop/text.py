@@ -106,9 +106,18 @@ def _character_width(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
+_of_one_cell = frozenset(
+    chr(code)
+    for first, last in ((0x20, 0x7E), (0xB0, 0xB7), (0x2010, 0x2027), (0x2190, 0x25FC))
+    for code in range(first, last + 1)
+    if _character_width(chr(code)) == 1
+).issuperset
+"""Whether a text has only the letters, signs and drawing characters that nearly every one has."""
+
+
 def display_width(text: str) -> int:
     """The cells that clean text takes in a terminal."""
-    if text.isascii():
+    if text.isascii() or _of_one_cell(text):
         return len(text)
     return sum(map(_character_width, text))
 

@@ -66,7 +66,9 @@ class Columns:
         if series is None:
             return [None] * window.count
         numbers = window.numbers
-        fresh_from = window.newest - OLD_S // window.width - 1
+        # What lies behind this is written only together with another revision.
+        settled_s = (series.fine.newest - OLD_S) * series.fine.width
+        fresh_from = min(settled_s // window.width, window.newest)
         kept: list[Span | None] = []
         if self._width == window.width and self._revision == series.revision:
             # Of what was drawn last time, all that is past and still in view stays as it is.

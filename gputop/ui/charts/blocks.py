@@ -196,6 +196,11 @@ def strip_of_cores(
 
 def time_axis(width_s: int, count: int, palette: Palette) -> list[Segment]:
     """Labels under a chart: how long ago, from the oldest column to now."""
+    return [Segment(_time_labels(width_s, count), palette.style("dim"))]
+
+
+@lru_cache(maxsize=64)
+def _time_labels(width_s: int, count: int) -> str:
     total = width_s * count
     text = [" "] * count
     for share in (0.0, 0.25, 0.5, 0.75):
@@ -205,7 +210,7 @@ def time_axis(width_s: int, count: int, palette: Palette) -> list[Segment]:
             text[start : start + len(label)] = label
     if count >= 16:
         text[-3:] = "now"
-    return [Segment("".join(text), palette.style("dim"))]
+    return "".join(text)
 
 
 def _short_time(seconds: int) -> str:
