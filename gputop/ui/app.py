@@ -35,7 +35,6 @@ from gputop.ui.announce import Announcer
 from gputop.ui.display import DiffDisplay, leave_at_once
 from gputop.ui.keys import APP_KEYS, REPLAY_KEYS, Key, bindings
 from gputop.ui.processes.table import ProcessTable
-from gputop.ui.replay import Replay
 from gputop.ui.screens.base import ViewScreen
 from gputop.ui.screens.overview import OverviewScreen
 from gputop.ui.themes import PALETTES, Palette, textual_theme, theme_for
@@ -44,6 +43,7 @@ from gputop.ui.widgets.device_grid import DeviceGrid
 
 if TYPE_CHECKING:
     from gputop.ui.recorder import Recorder
+    from gputop.ui.replay import Replay
 
 INTERVALS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 LATEST_LOAD_S = 3.0
@@ -72,7 +72,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         self.source = source
         self.settings = settings
         self.state = HostState(Thresholds.of(settings))
-        self.replay = Replay.of(source, settings, self)
+        self.replay = self._replay_of(source)
         self.announcer = Announcer(settings, self._write_sequence, self._hook_failed)
         self.recorder: Recorder | None = None
         """The recording that `R` began."""
@@ -101,6 +101,14 @@ class GputopApp(DiffDisplay[int], App[int]):
         for key in self.source_keys:
             self.bind(key.keys, key.action, description=key.label, show=False)
         self.overview = OverviewScreen()
+
+    def _replay_of(self, source: Source) -> Replay | None:
+        """The replay of a source that is one; a live screen starts without its code."""
+        if source.live:
+            return None
+        from gputop.ui.replay import Replay
+
+        return Replay.of(source, self.settings, self)
 
     @property
     def store(self) -> Store:
