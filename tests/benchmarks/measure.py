@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import statistics
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+import gputop
 from tests.benchmarks.keys import latencies_s
 from tests.benchmarks.rows import Row
 from tests.benchmarks.tools import Tool, picture_age_s
@@ -60,6 +62,8 @@ class Workplace:
         self.home = folder / "home"
         self.home.mkdir(exist_ok=True)
         self.library = build(folder)
+        # As pip leaves it, and the peers: a checkout may be forbidden to keep its bytecode.
+        compileall.compile_dir(str(Path(gputop.__file__).parent), quiet=1)
         self._sleepers: list[subprocess.Popen[bytes]] = []
         self._scenarios = 0
 
