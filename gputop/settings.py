@@ -12,9 +12,10 @@ import shlex
 import shutil
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.errors import SettingsError
 
@@ -145,8 +146,7 @@ def folder(value: object) -> str:
     return os.path.expanduser(path)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One setting. Its name is that of its flag."""
 
     name: str

@@ -10,9 +10,10 @@ import math
 import shlex
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeGuard
+
+from msgspec import Struct
 
 from gputop.model import missing
 from gputop.model.metrics import Metric, Unit
@@ -36,8 +37,7 @@ ASCII_BLOCKS = " .:-=+*%#"
 Number = float | int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Units:
+class Units(Struct, frozen=True):
     """The units a person chose in the settings."""
 
     temperature: Literal["c", "f"] = "c"

@@ -12,10 +12,11 @@ import os
 import select
 import signal
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Self
+
+from msgspec import Struct
 
 from gputop import procfs
 from gputop.model.frame import DriverInfo, HostInfo
@@ -27,8 +28,7 @@ HOST_PIDS_UNTIL = (535, 113)
 """Before this driver version the pids in its lists are the host's, inside a container too."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignalChoice:
+class SignalChoice(Struct, frozen=True):
     """A signal that is offered."""
 
     number: signal.Signals
@@ -43,8 +43,7 @@ CHOICES: tuple[SignalChoice, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """A process as it was on the screen."""
 
     pid: int
@@ -72,8 +71,7 @@ class Status(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of one target, for a person."""
 
     target: Target

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from gputop.model.frame import (
     DeviceInfo,
@@ -18,8 +19,7 @@ from gputop.model.frame import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """One round of reading."""
 
     number: int
@@ -31,8 +31,7 @@ class Tick:
     """True when the slow tier is asked for, whatever its own rhythm says."""
 
 
-@dataclass(slots=True)
-class Answers:
+class Answers(Struct):
     """What the devices have said so far: everything a frame or hello takes from the driver."""
 
     driver: DriverInfo
@@ -98,8 +97,7 @@ class Past(Protocol):
         """What happened, once: empty until it is read, and from the second call on."""
 
 
-@dataclass(slots=True)
-class Machine:
+class Machine(Struct):
     """Where one collector's readings come from."""
 
     devices: Devices

@@ -15,7 +15,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop.collect.clock import SystemClock
 from gputop.model.frame import DeviceInfo, Event
@@ -46,8 +47,7 @@ BusId = tuple[int, int, int]
 """PCI domain, bus and device."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedXid:
+class LoggedXid(Struct, frozen=True):
     """A line of the log that tells of an Xid."""
 
     at_s: float

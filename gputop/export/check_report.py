@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from gputop.errors import EXIT_FAILED
 from gputop.export.alerts import AlertRecord, as_dicts, plain
@@ -56,8 +56,7 @@ class CheckDocument(msgspec.Struct, tag="check"):
     not_judged: list[NotJudged]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+class CheckReport(Struct, frozen=True):
     """The state after the last frame, and how long was looked."""
 
     store: Store

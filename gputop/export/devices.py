@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from gputop.model.frame import DeviceInfo, DeviceReading, Frame, Hello
 from gputop.model.metrics import OF_INFO, Metric
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """A device or MIG instance: what it is, and what it said."""
 
     info: DeviceInfo

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from gputop.export import csv_format, json_format, openmetrics, text_format
 from gputop.export.alerts import past_lines
@@ -14,8 +15,7 @@ from gputop.model.frame import Frame, Hello
 from gputop.text import DEFAULT_UNITS, Units
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What a user may choose about a snapshot."""
 
     with_args: bool = False
@@ -31,8 +31,7 @@ class Options:
     """For text, JSON and CSV: the warnings that the screen followed, those that last first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One file of a snapshot."""
 
     tail: str
@@ -40,8 +39,7 @@ class Part:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """One way to write a snapshot."""
 
     name: str

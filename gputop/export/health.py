@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gputop.export.devices import Device
 from gputop.insight.alerts import severity_rank
@@ -11,8 +11,7 @@ from gputop.model.nvml_tables import Severity
 from gputop.state.store import DeviceState
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
+class Complaint(Struct, frozen=True):
     """A warning in words."""
 
     severity: Severity

@@ -11,10 +11,10 @@ specification advises against them; ``gputop_reading_timestamp_seconds`` and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import msgspec
+from msgspec import Struct, field
 
 from gputop.export.devices import Device, devices
 from gputop.model.frame import DeviceStatus, DriverStatus, Frame, Hello, HostReading, Process
@@ -31,8 +31,7 @@ _UNITS = (
 Labels = Mapping[str, str | int | None]
 
 
-@dataclass(slots=True)
-class _Family:
+class _Family(Struct):
     kind: Literal["gauge", "counter"]
     help: str
     """Without quotes and backslashes: OpenMetrics and the older format escape them differently."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop.export.devices import Device, devices
 from gputop.export.health import complaints
@@ -138,8 +139,7 @@ def _driver(driver: DriverInfo, every: list[Device]) -> Iterator[str]:
 # --- Devices ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _DeviceRow:
+class _DeviceRow(Struct, frozen=True):
     device: Device
     place: str
     """Its index, with its parent's before it for a MIG instance."""
@@ -309,8 +309,7 @@ def _hanging(line: str, width: int) -> list[str]:
 # --- Processes ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _ProcessRow:
+class _ProcessRow(Struct, frozen=True):
     process: Process
     use: DeviceUse | None
     places: Mapping[str, str]

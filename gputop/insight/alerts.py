@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from gputop.model.nvml_tables import SEVERITIES, Severity
 
 
-@dataclass(slots=True)
-class Alert:
+class Alert(Struct):
     """Something wrong with a device (or the host), while it lasts and after."""
 
     rule: str
@@ -45,8 +45,7 @@ class Alert:
         return (self.until_s if self.until_s is not None else now) - self.since_s
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What became of an alert."""
 
     what: Literal["begin", "end", "moment"]

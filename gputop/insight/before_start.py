@@ -7,7 +7,8 @@ seconds or minutes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop.insight.alerts import Alert
 from gputop.insight.rules import Rule, Thresholds, rule_of
@@ -23,8 +24,7 @@ BUFFERED_WORTH_S = 3
 """Seconds in the buffers that are worth a line."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Buffered:
+class _Buffered(Struct, frozen=True):
     """A rule that the driver's buffers alone can speak for."""
 
     rule: str

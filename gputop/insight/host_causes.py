@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop import text
 from gputop.insight.cpu_use import SPAN_S
@@ -22,16 +23,14 @@ ONE_CORE = (0.9, 1.1)
 """Cores that a process with one thread at 100 % keeps busy, as it is measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What the host was doing, in a clause that goes on from "while"."""
 
     clause: str
     evidence: tuple[Evidence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One thing that can keep a host from feeding its devices."""
 
     key: str

@@ -7,7 +7,9 @@ calm before it ends (`active`), so that a value at the edge does not flap.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from gputop.model.nvml_tables import (
     FABRIC_COMPLETED,
@@ -21,8 +23,7 @@ from gputop.model.nvml_tables import (
 from gputop.state.store import DeviceState
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
+class Thresholds(Struct, frozen=True):
     """The edges; settings of the same names change them."""
 
     memory_full: float = 0.95
@@ -52,8 +53,7 @@ class Thresholds:
         return cls(**{f.name: getattr(settings, f"thresholds_{f.name}") for f in fields(cls)})
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Struct, frozen=True):
     """Why a rule speaks: a number to find the worst by, and the same for a person."""
 
     number: float = 0.0
@@ -67,8 +67,7 @@ class Measured:
 Test = Callable[[DeviceState, Thresholds, bool], Measured | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One kind of warning."""
 
     key: str

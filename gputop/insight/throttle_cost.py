@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop.insight.rules import Thresholds
 from gputop.model.nvml_tables import HARMFUL
@@ -13,8 +14,7 @@ FASTEST_STATE = 0
 _HARMFUL_BITS = sum(reason.bit for reason in HARMFUL)
 
 
-@dataclass(frozen=True, slots=True)
-class ClockLoss:
+class ClockLoss(Struct, frozen=True):
     """The SM clock now and the highest of its P-state, in MHz."""
 
     now_mhz: float

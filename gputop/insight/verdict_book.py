@@ -6,7 +6,7 @@ a row before it takes the place of another verdict: the line does not flap at an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gputop.insight.cpu_use import CpuUse
 from gputop.insight.look import Look, Scene
@@ -19,8 +19,7 @@ EVERY_S = 5.0
 """Seconds from one judgement of a device to the next."""
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     """What is thought of one device."""
 
     due_s: float

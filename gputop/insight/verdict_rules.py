@@ -11,7 +11,8 @@ description of its profiling fields, P is gputop's own proposal (both in the pro
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop import text
 from gputop.insight.host_causes import causes
@@ -35,8 +36,7 @@ ACTIVITIES = ("sm_activity", "tensor_activity", "dram_activity")
 PIPES = ("tensor_activity", "fp16_activity", "fp32_activity", "fp64_activity")
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """Why a rule speaks."""
 
     basis: Basis
@@ -46,8 +46,7 @@ class Case:
     """In place of the rule's."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictRule:
+class VerdictRule(Struct, frozen=True):
     """One thing that can limit a device."""
 
     key: str

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
+
+from msgspec import Struct
 
 Basis = Literal["measured", "estimated"]
 """`measured`: the device's own counters say it (GPM activity, PCIe throughput, throttle time).
 `estimated`: inferred from utilisation, power, clocks or the host's load."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """One reading that a verdict rests on."""
 
     label: str
@@ -23,8 +23,7 @@ class Evidence:
     """The time it speaks for, such as ``60 s``, or ``now``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What limits a device."""
 
     key: str

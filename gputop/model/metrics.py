@@ -6,9 +6,10 @@ field in :class:`~gputop.model.frame.DeviceReading` (or `DeviceInfo` for tier ``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
+
+from msgspec import Struct
 
 
 class Unit(Enum):
@@ -33,8 +34,7 @@ Aggregate = Literal["mean", "peak", "low", "last"]
 """How a span of readings becomes one number: `last` for states and counters."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenMetric:
+class OpenMetric(Struct, frozen=True):
     """A metric's name in OpenMetrics: OpenTelemetry's ``hw.*`` in Prometheus spelling."""
 
     name: str
@@ -44,8 +44,7 @@ class OpenMetric:
     counter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """One thing read from a device."""
 
     name: str

@@ -6,15 +6,15 @@ severities are gputop's own (see the design).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Severity = Literal["critical", "warning", "notice"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "notice")
 
 
-@dataclass(frozen=True, slots=True)
-class EventReason:
+class EventReason(Struct, frozen=True):
     """A bit of the clock event (throttle) reasons."""
 
     bit: int

@@ -7,8 +7,9 @@ what the catalogue's text says of the cause; severities are gputop's own (see th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from gputop.model.nvml_tables import Severity
 
@@ -40,8 +41,7 @@ FAULTS: dict[Fault, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Xid:
+class Xid(Struct, frozen=True):
     """A driver error code from the kernel log or the event set."""
 
     code: int

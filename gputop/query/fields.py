@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.query.literals import (
     BadValue,
@@ -31,8 +32,7 @@ COMPARISONS = (":", "=", ">=", "<=", ">", "<")
 EQUALS = (":", "=")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field."""
 
     name: str
@@ -245,8 +245,7 @@ def plain_text(text: str) -> Test:
     return test
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(Struct, frozen=True):
     """The fields of one kind of thing, and what plain text means there."""
 
     fields: tuple[Field, ...]

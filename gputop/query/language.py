@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.errors import UsageError
 from gputop.query.fields import PROCESSES, Language, Test
@@ -38,8 +39,7 @@ class QueryError(UsageError):
         self.position = position
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """One condition."""
 
     test: Test
@@ -51,8 +51,7 @@ class Term:
         return answer is not None and answer is not self.negated
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """A compiled filter: call it with a process, or what else its language is about. Without
     terms it lets everything through."""
 

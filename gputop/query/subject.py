@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 
 class Amount(NamedTuple):
@@ -24,8 +25,7 @@ STATES = {
 """Words for the letters of proc(5); D is any wait that no signal ends, the driver's included."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A device, or an instance of one, that a process is on."""
 
     index: int | None

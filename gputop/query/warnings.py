@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from operator import attrgetter
+
+from msgspec import Struct
 
 from gputop.insight.alerts import Alert
 from gputop.model.nvml_tables import SEVERITIES
@@ -13,8 +14,7 @@ from gputop.query.literals import BadValue, words
 from gputop.query.subject import Place
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(Struct, frozen=True):
     """A warning as a filter sees it."""
 
     alert: Alert

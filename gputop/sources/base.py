@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from gputop.model.commands import Command
 from gputop.model.frame import AnyRecord, DriverInfo
@@ -17,8 +18,7 @@ do (EX_TEMPFAIL of sysexits.h).
 SourceState = Literal["starting", "live", "silent", "restarting", "stuck", "stopped"]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceStatus:
+class SourceStatus(Struct, frozen=True):
     """How a source is doing."""
 
     state: SourceState

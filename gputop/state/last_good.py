@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.model.frame import DeviceInfo, DeviceReading, ReadTimes
 from gputop.model.metrics import BY_NAME, METRICS, OF_INFO
@@ -11,8 +12,7 @@ from gputop.model.metrics import BY_NAME, METRICS, OF_INFO
 _READING_METRICS = tuple(m.name for m in METRICS if m.name not in OF_INFO)
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A value with its history in one glance."""
 
     value: Any = None

@@ -7,8 +7,9 @@ where it has them; elsewhere the sampled event reason bits stand in, and it is s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from gputop.model.frame import DeviceReading
 from gputop.model.nvml_tables import HARMFUL, EventReason, without_roll_up
@@ -21,8 +22,7 @@ LONGEST_GAP_S = 120
 """A sampled bit speaks for the time since the reading before, up to so many seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """The part of a window in which one reason held the device back."""
 
     reason: EventReason
@@ -33,8 +33,7 @@ class Share:
     basis: Basis
 
 
-@dataclass(frozen=True, slots=True)
-class Throttling:
+class Throttling(Struct, frozen=True):
     """The shares of three windows, worst first."""
 
     minute: tuple[Share, ...] = ()

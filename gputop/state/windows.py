@@ -7,7 +7,8 @@ its span once it is past; only the newest ones are summed up again on each tick.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop.state.history import OLD_S, History, Span
 
@@ -15,8 +16,7 @@ NICE_WIDTHS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 40, 60, 90, 120, 180, 24
                600, 720, 900, 1200, 1440, 1800, 3600)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """What a chart shows: `count` columns of `width` seconds, the last holding `end`."""
 
     width: int

@@ -20,13 +20,13 @@ import signal
 import termios
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from inspect import signature
 from io import StringIO
 from types import FrameType, SimpleNamespace
 from typing import Any
 
+from msgspec import Struct
 from rich.color import ColorSystem
 from rich.console import RenderableType
 from rich.style import Style
@@ -222,8 +222,7 @@ class Pacer:
             self._refilled_at = now
 
 
-@dataclass(slots=True)
-class DisplayCounters:
+class DisplayCounters(Struct):
     """What was drawn so far."""
 
     bytes_written: int = 0

@@ -8,9 +8,9 @@ and background; `mono` uses none at all, for NO_COLOR and for terminals without 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 
+from msgspec import Struct, field
 from rich.style import Style
 from textual.theme import Theme
 
@@ -18,8 +18,7 @@ Ramp = tuple[str, str, str, str]
 """A chart's colours from low to high: a colour a level, never a gradient a cell."""
 
 
-@dataclass(frozen=True)
-class Palette:
+class Palette(Struct, frozen=True):
     """The roles of one theme. Values are Rich colours; "" leaves the terminal's own."""
 
     name: str

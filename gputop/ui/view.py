@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 
-from msgspec import structs
+from msgspec import Struct, field, structs
+from msgspec.structs import replace
 
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.alerts import Alert, severity_rank
@@ -48,8 +48,7 @@ _SHOWN = (
 _EVERY = tuple(metric.name for metric in METRICS)
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceView:
+class DeviceView(Struct, frozen=True):
     """One device, as it is drawn."""
 
     info: DeviceInfo
@@ -110,8 +109,7 @@ class DeviceView:
         return metric.full
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """The whole screen's data at one moment."""
 
     now: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gputop.collect.backend import Tick
 from gputop.collect.demo import inventory, readings
@@ -58,8 +58,7 @@ HANGS = (
 ERRORS = "The driver answers for this GPU with errors (NVML code 999): look at the kernel log."
 
 
-@dataclass(slots=True)
-class _Tier:
+class _Tier(Struct):
     """When a tier was last read (CLOCK_BOOTTIME), and the card's integrals then."""
 
     period_s: float

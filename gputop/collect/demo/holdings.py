@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop.collect.demo.people import Crowd, Member, Use
 from gputop.model.frame import DeviceUse
@@ -16,8 +17,7 @@ NO_UTILIZATION = dict.fromkeys(
 """NVML has no utilisation per process on a device that is cut into MIG instances."""
 
 
-@dataclass(slots=True)
-class Holding:
+class Holding(Struct):
     """One process on the device, and its memory there in bytes."""
 
     member: Member

@@ -11,8 +11,9 @@ import os
 import pwd
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from gputop.collect.demo import stories
 from gputop.collect.demo.stories import Place
@@ -34,8 +35,7 @@ Follows = Literal["steady", "idle", "loader", "waits", "requests"]
 loader's output, the tide of requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True):
     """What one process holds on one slot."""
 
     slot: int
@@ -48,8 +48,7 @@ class Use:
     """Position of its MIG instance in the story."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(Struct, frozen=True):
     """One process of the cast."""
 
     name: str
@@ -145,8 +144,7 @@ CAST: tuple[Person, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A person on one node of the machine, with the devices it finds there."""
 
     person: Person

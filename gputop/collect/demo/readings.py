@@ -6,8 +6,9 @@ cent, temperature in whole degrees, power in milliwatts, clocks in steps of 15 M
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.collect.demo import inventory, physics
 from gputop.collect.demo.clock import STEP_S
@@ -34,8 +35,7 @@ INSTANCE_LOOKS = 5
 """How many moments of the last second stand for a MIG instance's activity."""
 
 
-@dataclass(slots=True)
-class Sums:
+class Sums(Struct):
     """A card's integrals at one moment."""
 
     step: int

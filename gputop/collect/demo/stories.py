@@ -15,7 +15,8 @@ What limits each device (its verdict) follows from its story; these begin later 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop.collect.demo import workloads
 from gputop.collect.demo.noise import Noise
@@ -50,8 +51,7 @@ ERRORS = Windows(first_s=270.0, length_s=6.0, period_s=300.0)
 LAGS = Windows(first_s=285.0, length_s=8.0, period_s=300.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(Struct, frozen=True):
     """A MIG instance: the names and sizes `nvidia-smi mig -lgip` gives for an H100 80GB."""
 
     profile: str
@@ -61,8 +61,7 @@ class Instance:
     load: Workload
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """Spans in which something holds the clocks of a busy device."""
 
     reason: int
@@ -72,8 +71,7 @@ class Hold:
     windows: Windows
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
+class Story(Struct, frozen=True):
     """What one device lives through."""
 
     key: str
@@ -145,8 +143,7 @@ CAST: tuple[Story, ...] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Which part a device of the machine plays."""
 
     index: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from gputop.collect.nvml.reader import METRICS_OF
 from gputop.collect.nvml.values import Result
@@ -14,8 +15,7 @@ Group = Literal["fast", "medium", "slow"]
 GROUPS: tuple[Group, ...] = ("fast", "medium", "slow")
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Struct, frozen=True):
     """The newest answers of one group."""
 
     values: dict[str, Any]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.library import Library, Meter
@@ -14,8 +15,7 @@ ALL_LINKS = 0xFFFFFFFF
 """Scope that asks for the sum over a device's NVLinks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One numbered field, and the metric it gives."""
 
     metric: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.library import Library, Meter, NvmlError
@@ -12,8 +13,7 @@ from gputop.collect.nvml.values import Raw
 from gputop.model.nvml_tables import ARCHITECTURES
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What tells a device from all others."""
 
     uuid: str

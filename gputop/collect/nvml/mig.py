@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.identity import number_or_none, text_or_none, uuid_of
@@ -14,8 +15,7 @@ from gputop.collect.nvml.values import Trouble
 ENABLED = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(Struct, frozen=True):
     """One MIG instance."""
 
     handle: Any

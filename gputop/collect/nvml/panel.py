@@ -6,8 +6,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gputop.collect.backend import Tick
@@ -27,8 +27,7 @@ MOST_SPANS = 600
 """Spans kept for a frame that never comes; older ones go."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What a worker has to say now: its device, and behind it the MIG instances on it."""
 
     infos: Sequence[DeviceInfo]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.library import Library, Meter
@@ -25,8 +26,7 @@ GARBAGE_PIDS = frozenset({0, 0xFFFFFFFF})
 FIRST_ROOM, MOST_ROOM = 64, 65536
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """A process in one of the driver's lists."""
 
     pid: int
@@ -128,8 +128,7 @@ class ProcessLists:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
+class Shares(Struct, frozen=True):
     """What the processes of a device used of it lately, or why nobody knows."""
 
     rows: Mapping[int, Mapping[str, float]]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.fields import Field
@@ -29,8 +30,7 @@ from gputop.model.metrics import Tier
 U32, U64 = ctypes.c_uint, ctypes.c_ulonglong
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """One metric in a call's answer."""
 
     metric: str
@@ -41,8 +41,7 @@ class Value:
     """Its member, where the output is a structure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True):
     """One call: ``function(device, *arguments, *outputs)``."""
 
     tier: Tier

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gputop.collect.nvml import abi
 from gputop.model.frame import DeviceStatus, DriverStatus
 
 
-@dataclass(frozen=True, slots=True)
-class DriverTrouble:
+class DriverTrouble(Struct, frozen=True):
     """Why the driver cannot be opened, and what to do."""
 
     status: DriverStatus
@@ -80,8 +79,7 @@ def binding_trouble(message: str) -> DriverTrouble:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceTrouble:
+class DeviceTrouble(Struct, frozen=True):
     """What is wrong with one device, and what to do."""
 
     status: DeviceStatus

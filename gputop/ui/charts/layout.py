@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Form = Literal["pane", "row", "cell"]
 
@@ -19,8 +20,7 @@ TABLE_ROWS = 5
 """Rows the process table keeps at the least: its header and a few processes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """How the devices are laid out: `columns` side by side, each `height` rows."""
 
     form: Form

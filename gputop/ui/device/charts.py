@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gputop.model.metrics import BY_NAME, Metric
 from gputop.ui.view import DeviceView
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Struct, frozen=True):
     """One metric in a chart."""
 
     name: str
@@ -22,16 +21,14 @@ class Trace:
         return BY_NAME[self.name]
 
 
-@dataclass(frozen=True, slots=True)
-class Limit(Trace):
+class Limit(Trace, Struct, frozen=True):
     """A threshold, drawn across the chart."""
 
     role: str = "border"
     """The palette's role of its colour: an alarming one only for what alarms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """Metrics of one unit against time. The first is the one that other devices and other
     metrics are laid over.
     """

@@ -7,7 +7,7 @@ time axis and its labels. So the cursor and the marks can be laid over either.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 Point = tuple[float, float]
 """Columns from the canvas's left edge, and the value in its metric's unit."""
@@ -20,8 +20,7 @@ AXIS_ROWS = 2
 """Rows below the canvas: the time axis and its labels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """The values from bottom to top, and where they are written."""
 
     low: float
@@ -34,8 +33,7 @@ class Axis:
         return max((len(label) for _, label in self.ticks), default=0) + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Struct, frozen=True):
     """Points, each joined to the one before unless it stands in `starts`."""
 
     points: tuple[Point, ...]
@@ -47,16 +45,14 @@ class Curve:
     """True when it is measured against the right axis."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """A horizontal line, such as a threshold."""
 
     value: float
     role: str
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """All there is to draw, in `width` x `height` cells."""
 
     width: int
@@ -84,8 +80,7 @@ class Figure:
         return self.height - AXIS_ROWS
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Struct, frozen=True):
     """The cells of a figure, row by row."""
 
     figure: Figure

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from rich.style import Style
 
 from gputop import text
@@ -22,8 +22,7 @@ _BOLD = frozenset({"own", "apart0", "apart1", "apart2"})
 _PLAIN = str.maketrans("─│┌┐└┘├┤┬┴┼━", "-|+++++++++-")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """The theme, the units, the view, and the moment under the cursor."""
 
     palette: Palette

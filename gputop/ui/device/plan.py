@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import fmean, median
+
+from msgspec import Struct
 
 from gputop import text
 from gputop.model.metrics import Metric
@@ -49,8 +50,7 @@ class Book:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
+class Trail(Struct, frozen=True):
     """What was read of one metric in each bucket of a stretch."""
 
     metric: Metric
@@ -113,8 +113,7 @@ class Trail:
         return Curve(tuple(points), frozenset(range(0, len(points), 2)), role, "", right)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """A trail with its name in the legend and its looks."""
 
     word: str
@@ -131,8 +130,7 @@ class Line:
         return self.role == "own" or self.role.startswith("apart")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A chart before it has a size."""
 
     title: str

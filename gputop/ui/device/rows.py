@@ -7,15 +7,15 @@ section says nothing where the device has nothing of its kind.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gputop import text
 from gputop.ui.glyphs import Glyphs
 from gputop.ui.view import DeviceView, View
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """A name and what it is, side by side."""
 
     word: str
@@ -24,8 +24,7 @@ class Fact:
     """The palette's role of what is said: `faint` where it is old."""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(Struct, frozen=True):
     """A sentence, wrapped where it has to be."""
 
     said: str
@@ -37,8 +36,7 @@ class Words:
 Row = Fact | Words
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What a section may look at besides its device."""
 
     view: View
@@ -51,8 +49,7 @@ class Desk:
         return self.view.now
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A heading and what stands below it."""
 
     title: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from gputop.errors import SettingsError
 from gputop.query import Amount
@@ -24,8 +25,7 @@ GAP = 1
 SortValue = float | str | tuple[float, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """What a cell's text depends on besides its row."""
 
     units: Units
@@ -35,8 +35,7 @@ class Drawing:
     """What stands before the device of an unfolded row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column. `width` and `widest` are cells; the table widens it to its longest text."""
 
     key: str
@@ -232,8 +231,7 @@ def _first(item: tuple[SortValue, Row]) -> float | str | tuple[float, ...]:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True):
     """A column's place on the line, in cells."""
 
     column: Column

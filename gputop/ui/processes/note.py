@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.cells import cell_len
 
 from gputop.text import fit
@@ -14,8 +14,7 @@ LEAST_CUT = 4
 """Cells from which the beginning of a part says anything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """One part of the note."""
 
     forms: tuple[str, ...]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich.cells import cell_len, set_cell_size, split_text
 from rich.segment import Segment
 from textual.strip import Strip
@@ -22,8 +22,7 @@ LEAD = 3
 """Cells before the first column: tag, whose it is, whether it unfolds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """What the picture depends on besides the rows."""
 
     palette: Palette

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from gputop.actions.signals import Target
 from gputop.model.frame import DeviceUse, Process
@@ -33,8 +34,7 @@ class RowKey(NamedTuple):
     """UUID of the device or MIG instance of an unfolded row, empty for the process itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """What rows need to know of a device or MIG instance."""
 
     place: Place
@@ -42,8 +42,7 @@ class Card:
     memory_total_bytes: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class RowOptions:
+class RowOptions(Struct, frozen=True):
     """How rows are made."""
 
     uid: int | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import Struct
 from rich.segment import Segment
 from rich.style import Style
 
@@ -33,8 +33,7 @@ EDGES = 4
 """Border and blank on both sides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pen:
+class Pen(Struct, frozen=True):
     """What drawing needs to know, whatever is drawn."""
 
     palette: Palette
