@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import shutil
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -129,6 +126,9 @@ def word(value: object) -> str:
 
 def command(value: object) -> tuple[str, ...]:
     """A converter for a command line: its words, split as a shell splits them. Empty is none."""
+    import shlex
+    import shutil
+
     try:
         split = tuple(shlex.split(word(value)))
     except ValueError:
@@ -281,14 +281,14 @@ def load(args: Namespace, environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(values)
 
 
-def _config_path(args: Namespace, environ: Mapping[str, str]) -> tuple[Path, bool]:
+def _config_path(args: Namespace, environ: Mapping[str, str]) -> tuple[str, bool]:
     if getattr(args, "config", None):
-        return Path(args.config), True
+        return os.fspath(args.config), True
     base = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return Path(base, "gputop", "config.toml"), False
+    return os.path.join(base, "gputop", "config.toml"), False
 
 
-def _read(path: Path, asked_for: bool) -> dict[str, Any]:
+def _read(path: str, asked_for: bool) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             raw = file.read(LARGEST_FILE + 1)
@@ -300,7 +300,7 @@ def _read(path: Path, asked_for: bool) -> dict[str, Any]:
         raise SettingsError(f"Cannot read the settings in {path}: {error.strerror}.") from None
     if len(raw) > LARGEST_FILE:
         raise SettingsError(f"{path} is larger than 64 KiB, so it is no settings file.")
-    return parse(raw, str(path))
+    return parse(raw, path)
 
 
 def parse(raw: bytes, where: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import gputop
 from gputop.errors import CollectorFailed
@@ -38,11 +37,11 @@ def collector_environment(environment: Mapping[str, str] = os.environ) -> dict[s
     """
     given = environment.get("PYTHONPATH", "").split(os.pathsep)
     folders = [folder for folder in given if os.path.isabs(folder)]
-    home = Path(gputop.__file__).resolve().parent.parent
+    home = os.path.dirname(os.path.dirname(os.path.realpath(gputop.__file__)))
     # An installed package is found anyway, and a site-packages in front of the standard library
     # could hide parts of it.
-    if home.name not in ("site-packages", "dist-packages"):
-        folders.insert(0, str(home))
+    if os.path.basename(home) not in ("site-packages", "dist-packages"):
+        folders.insert(0, home)
     result = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
     if folders:
         result["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
