@@ -7,7 +7,7 @@ double-width grapheme is a cell holding the empty string.
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import compress
+from itertools import compress, pairwise
 from operator import ne, or_
 from typing import NamedTuple
 
@@ -19,6 +19,9 @@ from textual.strip import Strip
 
 MAX_CACHED = 4096
 """Entries a cache here may hold before it starts afresh."""
+
+JUMP_BYTES = 6
+"""What moving the cursor takes, about."""
 
 MAX_JOINED_BYTES = 4
 """Unchanged cells up to this many bytes are sent again rather than jumped over."""
@@ -434,14 +437,12 @@ class Grid:
             What to write to the terminal; empty where it shows it all already.
         """
         parts: list[str] = []
-        size = 0
-        for y in list(self._dirty):
-            row = self._paint_row(y, *self._dirty.pop(y))
-            if row:
-                parts.append(row)
-                size += len(row.encode())
-                if limit is not None and size >= limit:
-                    break
+        room = limit
+        while self._dirty and (room is None or room > 0):
+            part = self._paint_rows(room)
+            parts.append(part)
+            if room is not None:
+                room -= len(part.encode())
         if cursor is not None:
             parts.append(self._pen.move(*cursor))
         if self._pen.look != PLAIN and any(parts):
@@ -462,7 +463,31 @@ class Grid:
         self._dirty = waiting
         return text
 
-    def _paint_row(self, y: int, first: int, last: int) -> str:
+    def _paint_rows(self, room: int | None) -> str:
+        """Paint the next rows, of about `room` bytes.
+
+        A colour takes up to 11 bytes and a jump about 5. So what is scattered over the screen is
+        written colour by colour, and a row that is written from end to end as it stands.
+        """
+        parts: list[str] = []
+        by_look: dict[Look, list[tuple[int, int, int]]] = {self._pen.look: []}
+        size = 0
+        for y in list(self._dirty):
+            pieces = self._take_changes(y, *self._dirty.pop(y))
+            looks = self._wanted_looks[y]
+            if _is_scattered(pieces, looks):
+                for start, stop in pieces:
+                    by_look.setdefault(looks[start], []).append((y, start, stop))
+            else:
+                parts += [self._paint_piece(y, *piece) for piece in pieces]
+            size += sum(JUMP_BYTES + stop - start for start, stop in pieces)
+            if room is not None and size >= room:
+                break
+        parts += [self._paint_piece(*piece) for same in by_look.values() for piece in same]
+        return "".join(parts)
+
+    def _take_changes(self, y: int, first: int, last: int) -> list[tuple[int, int]]:
+        """Take what differs in a row for sent; returns the pieces of it, each of one look."""
         wanted, looks = self._wanted[y], self._wanted_looks[y]
         sent, sent_looks = self._sent[y], self._sent_looks[y]
         new, new_looks = wanted[first:last], looks[first:last]
@@ -471,14 +496,13 @@ class Grid:
         )
         changed = list(compress(range(first, last), differs))
         if not changed:
-            return ""
+            return []
         sent[first:last], sent_looks[first:last] = new, new_looks
-        pieces = [
+        return [
             piece
             for start, end in self._runs(changed, wanted, looks)
             for piece in self._pieces(start, end, looks)
         ]
-        return self._paint_pieces(y, pieces)
 
     @staticmethod
     def _pieces(start: int, end: int, looks: list[Look]) -> Iterable[tuple[int, int]]:
@@ -489,26 +513,6 @@ class Grid:
                 stop += 1
             yield start, stop
             start = stop
-
-    def _paint_pieces(self, y: int, pieces: list[tuple[int, int]]) -> str:
-        """Write pieces of a row: from left to right, or look by look where that is shorter.
-
-        A colour takes up to 11 bytes and a jump 5, so in a row of many panes it pays to write
-        all that has one colour before taking the next.
-        """
-        looks = self._wanted_looks[y]
-        by_look: dict[Look, list[tuple[int, int]]] = {self._pen.look: []}
-        colours = joints = 0
-        before, column = self._pen.look, -1
-        for piece in pieces:
-            look = looks[piece[0]]
-            colours += look is not before
-            joints += piece[0] == column
-            before, column = look, piece[1]
-            by_look.setdefault(look, []).append(piece)
-        if 2 * (colours - len(by_look) + 1) > joints:
-            pieces = [piece for same in by_look.values() for piece in same]
-        return "".join(self._paint_piece(y, *piece) for piece in pieces)
 
     def _runs(
         self, changed: list[int], wanted: list[str], looks: list[Look]
@@ -552,6 +556,16 @@ class Grid:
                 pen.x = None
             parts.append(text)
         return "".join(parts)
+
+
+def _is_scattered(pieces: list[tuple[int, int]], looks: list[Look]) -> bool:
+    """Do the pieces of a row cost less one look after the other than from left to right?"""
+    colours = joints = 0
+    for before, piece in pairwise(pieces):
+        colours += looks[before[0]] is not looks[piece[0]]
+        joints += before[1] == piece[0]
+    others = len({looks[start] for start, _ in pieces}) - 1
+    return not joints or 2 * (colours - others) > joints
 
 
 def _is_simple(text: str) -> bool:
