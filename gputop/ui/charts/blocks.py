@@ -18,6 +18,8 @@ from gputop.text import BLOCKS
 from gputop.ui.themes import Palette, Ramp
 
 STEPS = 8
+AT: dict[Aggregate, int] = {"low": 0, "mean": 1, "peak": 2, "last": 2}
+"""Which number of a span stands for it."""
 LINE_STEPS = 7
 """A chart of one row leaves its topmost eighth free, or charts in rows would grow together."""
 
@@ -85,11 +87,10 @@ def shape_of(
         cells = [_cell(span, full, metric, aggregate) for span in columns]
         return Shape(metric, 1, tuple(cell[0] for cell in cells), tuple(cell[1] for cell in cells))
     steps = rows * STEPS
-    bodies = tuple(_steps(span.by(aggregate), full, steps) if span else 0 for span in columns)
+    bodies = _heights(columns, AT[aggregate], full, steps)
     if aggregate != "mean":
         return Shape(metric, rows, bodies, (0,) * len(bodies))
-    peaks = tuple(_steps(span.high, full, steps) if span else 0 for span in columns)
-    return Shape(metric, rows, bodies, peaks)
+    return Shape(metric, rows, bodies, _heights(columns, AT["peak"], full, steps))
 
 
 def paint(
@@ -131,9 +132,14 @@ def _cell(span: Span | None, full: float, metric: str, aggregate: Aggregate) -> 
     return step, level_of(metric, ratio)
 
 
-def _steps(value: float, full: float, steps: int) -> int:
-    """Height in eighths of a row, at least 1 for anything read."""
-    return min(max(round(value / full * steps), 1), steps)
+def _heights(columns: Sequence[Span | None], at: int, full: float, steps: int) -> tuple[int, ...]:
+    """The columns' heights in eighths of a row, at least 1 for anything read and 0 for a gap."""
+    return tuple(
+        [
+            min(max(round(span[at] / full * steps), 1), steps) if span is not None else 0
+            for span in columns
+        ]
+    )
 
 
 def _row(shape: Shape, floor: int, body: Style, shade: Style, ascii_only: bool) -> list[Segment]:
