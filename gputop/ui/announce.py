@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from gputop.actions.hooks import Hook
 from gputop.export.alerts import event_document, is_loud
 from gputop.insight.alerts import Alert, Change, severity_rank
 from gputop.settings import Settings
 from gputop.state.store import Store
 from gputop.text import clean
+
+if TYPE_CHECKING:
+    from gputop.actions.hooks import Hook
 
 APART_S = 5.0
 """From one bell or message to the next; what happens in between is told by its number."""
@@ -34,7 +37,11 @@ class Announcer:
         """`write` takes control sequences for the terminal; `on_problem` a sentence of the
         command that failed, from another thread.
         """
-        self._hook = Hook(settings.on_event, on_problem) if settings.on_event else None
+        self._hook: Hook | None = None
+        if settings.on_event:
+            from gputop.actions.hooks import Hook  # few screens have one
+
+            self._hook = Hook(settings.on_event, on_problem)
         self._bell: bool = settings.bell
         self._message: bool = settings.notify
         self._write, self._environ, self._clock = write, environ, clock
