@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gputop.collect.nvml.driver_time import offset_us
+from gputop.collect.nvml.driver_time import offset_us, utc_ahead_s
 from gputop.model.frame import SampleSpan
 from tests.clocks import Clocks
 from tests.collect.nvml_probe import Probe, Told, machine
@@ -155,7 +155,14 @@ def test_a_buffer_that_is_larger_than_its_room(tmp_path: Path) -> None:
 
 def test_which_clock_a_timestamp_is_of() -> None:
     boot, epoch = 5_000.0, 1_800_000_000.0
-    assert offset_us(round(5_000.0e6) - 10, boot, lambda: epoch) == 0
-    assert offset_us(round(epoch * 1e6) - 10, boot, lambda: epoch) == (boot - epoch) * 1e6
-    assert offset_us(round(4_000.0e6), boot, lambda: epoch) is None
-    assert offset_us(round((epoch + 3600) * 1e6), boot, lambda: epoch) is None
+    ahead = epoch - boot
+    assert offset_us(round(5_000.0e6) - 10, boot, lambda: ahead) == 0
+    assert offset_us(round(epoch * 1e6) - 10, boot, lambda: ahead) == (boot - epoch) * 1e6
+    assert offset_us(round(4_000.0e6), boot, lambda: ahead) is None
+    assert offset_us(round((epoch + 3600) * 1e6), boot, lambda: ahead) is None
+
+
+def test_being_held_up_between_two_clocks_is_no_time_between_them() -> None:
+    boot, wall = iter([10.0, 12.0, 12.0, 12.001, 13.0, 15.0]), iter([110.0, 112.0005, 115.0])
+    ahead = utc_ahead_s(lambda: next(boot), lambda: next(wall))
+    assert ahead == pytest.approx(100, abs=1e-6)

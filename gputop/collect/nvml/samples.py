@@ -56,7 +56,7 @@ class SampleBuffer:
             return []
         if self._heard_s is None:
             self._heard_s = now
-        if self._wall_clock.was_set(now):
+        if self._wall_clock.was_set():
             self._start_over(now)
             return []
         stamped = self._new_samples()

@@ -55,7 +55,7 @@ class ProcessShares:
         if self._heard_s is None or not busy:
             self._heard_s = now
         # Rows stamped by a clock that was set stand before or behind the cursor for ever.
-        if self._wall_clock.was_set(now) or now - self._heard_s > SILENCE_S:
+        if self._wall_clock.was_set() or now - self._heard_s > SILENCE_S:
             self._start_over()
             self._heard_s = now
         while self._ways:
