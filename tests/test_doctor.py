@@ -12,6 +12,7 @@ from gputop.doctor import driver_checks, program_checks
 from gputop.doctor.checks import CHECKS, Result, examine, exit_code
 from gputop.doctor.surroundings import Finding, Probe, Surroundings, Terminal, ask
 from tests import fake_driver
+from tests.builds import compiler
 
 TERMINAL = Terminal(is_tty=True, columns=120, rows=40, encoding="utf-8", colors=256)
 SAFETY_S = 60.0
@@ -510,11 +511,11 @@ def test_foreign_output_is_ignored():
     assert probe.steps == {"done": {}}
 
 
-@pytest.fixture(scope="session")
-def driver_library(tmp_path_factory):
-    if fake_driver.compiler() is None:
+@pytest.fixture
+def driver_library():
+    if compiler() is None:
         pytest.skip("no C compiler to build the fake driver")
-    return fake_driver.build(tmp_path_factory.mktemp("driver"))
+    return fake_driver.build()
 
 
 def test_the_probe_asks_a_driver_through_the_real_binding(tmp_path, driver_library):

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from tests.builds import compiler
 from tests.fake_driver import (
     R470_ABSENT,
     Lines,
     Scenario,
     build,
-    compiler,
     corrupt,
     geforce,
     h100s,
@@ -101,16 +101,11 @@ class Session:
         self.until(code, lambda answer: answer.get("code", 0) == error)
 
 
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("drivers")
-
-
 Start = Callable[..., Session]
 
 
 @pytest.fixture
-def start(folder: Path, tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     sessions: list[Session] = []
 
     def start_one(
@@ -121,7 +116,7 @@ def start(folder: Path, tmp_path: Path) -> Iterator[Start]:
         library: Path | None = None,
     ) -> Session:
         path = tmp_path / f"scenario{len(sessions)}"
-        library = library or build(folder, absent)
+        library = library or build(absent)
         session = Session(Scenario(path, lines, library=library, log_calls=True))
         sessions.append(session)
         if init:
@@ -205,8 +200,8 @@ def test_absurd_values_pass_through(start: Start) -> None:
     assert s.code("n.nvmlDeviceGetSerial(h[0])") == 31
 
 
-def test_a_misspelt_key_is_told(folder: Path, tmp_path: Path) -> None:
-    scenario = Scenario(tmp_path / "s", {"device.0.pwoer_mw": 1}, library=build(folder))
+def test_a_misspelt_key_is_told(tmp_path: Path) -> None:
+    scenario = Scenario(tmp_path / "s", {"device.0.pwoer_mw": 1}, library=build())
     done = subprocess.run(
         [sys.executable, "-c", "import pynvml; pynvml.nvmlInit()"],
         env={**os.environ, **scenario.env()},
@@ -319,9 +314,9 @@ def test_absent_symbols_are_not_in_the_library(start: Start) -> None:
     assert s.ask("n.nvmlDeviceGetComputeRunningProcesses_v2(h[0])[0].pid") == 100_000
 
 
-def test_build_refuses_a_symbol_it_does_not_have(tmp_path: Path) -> None:
+def test_build_refuses_a_symbol_it_does_not_have() -> None:
     with pytest.raises(ValueError, match="nvmlDeviceGetColour"):
-        build(tmp_path, ("nvmlDeviceGetColour",))
+        build(("nvmlDeviceGetColour",))
 
 
 def test_a_bare_geforce(start: Start) -> None:

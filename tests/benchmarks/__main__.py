@@ -15,7 +15,7 @@ from tests.benchmarks.measure import SHORT_PLAN, Plan, Workplace, measure
 from tests.benchmarks.report import Cell, calls_table, document, table
 from tests.benchmarks.rows import ROWS, SHORT
 from tests.benchmarks.tools import TOOLS
-from tests.fake_driver import compiler
+from tests.builds import compiler
 from tests.link import sshd_path
 
 CALLS_WINDOW_S = 5.0

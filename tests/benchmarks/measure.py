@@ -61,7 +61,7 @@ class Workplace:
         self.folder = folder
         self.home = folder / "home"
         self.home.mkdir(exist_ok=True)
-        self.library = build(folder)
+        self.library = build()
         # As pip leaves it, and the peers: a checkout may be forbidden to keep its bytecode.
         compileall.compile_dir(str(Path(gputop.__file__).parent), quiet=1)
         self._sleepers: list[subprocess.Popen[bytes]] = []

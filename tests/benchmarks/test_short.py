@@ -14,7 +14,7 @@ from tests.benchmarks.measure import SIZE, Workplace
 from tests.benchmarks.rows import ROWS, Row
 from tests.benchmarks.tools import GPUTOP, NVITOP, Tool
 from tests.benchmarks.usage import usage
-from tests.fake_driver import compiler
+from tests.builds import compiler
 from tests.terminal import Terminal
 
 COLUMN_S = 13.0

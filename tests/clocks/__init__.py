@@ -7,13 +7,11 @@ file to what `clock_gettime` answers. CLOCK_MONOTONIC is left alone: it stands s
 from __future__ import annotations
 
 import struct
-import subprocess
 from pathlib import Path
 
-from tests.fake_driver import compiler
+from tests.builds import library
 
 SOURCE = Path(__file__).parent / "clocks.c"
-FLAGS = ("-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 _OFFSETS = struct.Struct("=qq")
 _NS = 1_000_000_000
 
@@ -22,16 +20,13 @@ class Clocks:
     """The clocks of the programs that run with `env()`.
 
     Args:
-        folder: Where the library is built and the offsets lie.
+        folder: Where the offsets lie.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._library = folder / "clocks.so"
         self._file = folder / "offsets"
-        cc = compiler()
-        assert cc is not None
-        subprocess.run([cc, *FLAGS, "-o", self._library, SOURCE], check=True)
+        self._library = library("clocks.so", [SOURCE])
         self._boottime = self._realtime = 0
         self._file.write_bytes(_OFFSETS.pack(0, 0))
 

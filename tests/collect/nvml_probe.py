@@ -6,13 +6,10 @@ The dynamic loader reads LD_LIBRARY_PATH when a process starts, so the devices l
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -125,7 +122,7 @@ def machine(
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Scenario, Probe]]:
     """A scenario and a probe whose driver is being opened. `scale` shrinks the deadlines."""
-    folder = library or build(builds(), absent)
+    folder = library or build(absent)
     scenario = Scenario(tmp_path / "scenario", lines, library=folder, log_calls=True)
     variables = {k: v for k, v in os.environ.items() if k not in UNWANTED}
     variables |= {
@@ -146,15 +143,6 @@ def machine(
 
 
 UNWANTED = ("CUDA_VISIBLE_DEVICES", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
-_builds: list[Path] = []
-
-
-def builds() -> Path:
-    """One folder of libraries for all tests of this process."""
-    if not _builds:
-        _builds.append(Path(tempfile.mkdtemp(prefix="gputop-nvml-")))
-        atexit.register(shutil.rmtree, _builds[0], ignore_errors=True)
-    return _builds[0]
 
 
 def main() -> None:

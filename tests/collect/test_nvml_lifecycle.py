@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.clocks import Clocks
-from tests.collect.nvml_probe import ROOT, builds, machine
+from tests.collect.nvml_probe import ROOT, machine
 from tests.fake_driver import Call, Scenario, build, corrupt
 
 FAST = 0.1
@@ -71,7 +71,7 @@ def test_a_library_that_appears(tmp_path: Path) -> None:
     folder.mkdir()
     with machine(tmp_path, scale=FAST, library=folder) as (_, probe):
         probe.until(lambda told: told.answers.driver.code == 12)
-        (folder / "libnvidia-ml.so.1").symlink_to(build(builds()) / "libnvidia-ml.so.1")
+        (folder / "libnvidia-ml.so.1").symlink_to(build() / "libnvidia-ml.so.1")
         assert probe.ready().answers.driver.status == "ok"
 
 
@@ -130,7 +130,7 @@ def test_a_fresh_process_need_not_be_restarted_until_the_library_changes(tmp_pat
     folder = tmp_path / "driver"
     folder.mkdir()
     library = folder / "libnvidia-ml.so.1"
-    library.write_bytes((build(builds()) / library.name).read_bytes())
+    library.write_bytes((build() / library.name).read_bytes())
     with machine(tmp_path, {"init.error": 18}, scale=FAST, library=folder) as (_, probe):
         told = probe.until(lambda told: told.answers.driver.code == 18)
         assert not told.needs_restart
@@ -247,7 +247,7 @@ def test_another_package_of_that_name(tmp_path: Path) -> None:
         "while devices.answers().driver.status == 'starting': time.sleep(0.01)\n"
         "print(devices.answers().driver.status, devices.answers().driver.message)\n"
     )
-    scenario = Scenario(tmp_path / "scenario", library=build(builds()))
+    scenario = Scenario(tmp_path / "scenario", library=build())
     variables = {**os.environ, **scenario.env(), "PYTHONPATH": f"{tmp_path}:{ROOT}"}
     done = subprocess.run(
         [sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=60

@@ -14,22 +14,18 @@ import pytest
 from gputop.model.commands import Release, Retake, encode_command
 from gputop.model.frame import Event, Frame, Hello
 from gputop.sources.once import read_once
+from tests.builds import compiler
 from tests.collect.streams import Stream
-from tests.fake_driver import Scenario, build, compiler, h100s
+from tests.fake_driver import Scenario, build, h100s
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler")
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("driver"))
-
-
 @pytest.fixture
-def scenario(tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scenario]:
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scenario]:
     """Three GPUs, the first with a process of ours; processes started from here see them."""
     lines = {**h100s(3), "device.0.process.0": f"pid={os.getpid()} type=C memory=1G sm=50 mem=9"}
-    result = Scenario(tmp_path / "scenario", lines, library=library)
+    result = Scenario(tmp_path / "scenario", lines, library=build())
     for name, value in result.env().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GPUTOP_DEADLINE_SCALE", "0.2")

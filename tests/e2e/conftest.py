@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.builds import compiler
 from tests.e2e.program import Gputop, Program, Run, Start, environment
-from tests.fake_driver import Lines, Scenario, build, compiler
+from tests.fake_driver import Lines, Scenario, build
 
 INTERVAL = "0.25"
 SCALE = 0.5
@@ -18,20 +19,19 @@ SCALE = 0.5
 
 
 @pytest.fixture(scope="session")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the fake driver is built."""
+def c_compiler() -> None:
+    """What the fake driver is built with."""
     if compiler() is None:
         if os.environ.get("CI"):
             pytest.fail("CI must have a C compiler: the end-to-end tests need the fake driver")
         pytest.skip("there is no C compiler (cc), so the fake driver cannot be built")
-    return tmp_path_factory.mktemp("libraries")
 
 
 Driver = Callable[..., Scenario]
 
 
 @pytest.fixture
-def driver(libraries: Path, tmp_path: Path) -> Driver:
+def driver(c_compiler: None, tmp_path: Path) -> Driver:
     """Make a scenario: the machine the program is to find."""
     made: list[Scenario] = []
 
@@ -42,7 +42,7 @@ def driver(libraries: Path, tmp_path: Path) -> Driver:
         library: Path | None = None,
         log_calls: bool = False,
     ) -> Scenario:
-        folder = library or build(libraries, absent)
+        folder = library or build(absent)
         path = tmp_path / f"scenario-{len(made)}"
         made.append(Scenario(path, lines, library=folder, log_calls=log_calls))
         return made[-1]

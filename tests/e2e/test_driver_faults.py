@@ -442,7 +442,7 @@ def real_driver() -> bool:
 
 @pytest.mark.skipif(real_driver(), reason="this machine has an NVIDIA driver: it is not absent")
 def test_the_library_is_absent_and_then_there(
-    driver: Driver, gputop: Start, run: Run, tmp_path: Path, libraries: Path
+    driver: Driver, gputop: Start, run: Run, tmp_path: Path
 ) -> None:
     empty = tmp_path / "driver"
     empty.mkdir()
@@ -455,7 +455,7 @@ def test_the_library_is_absent_and_then_there(
         command = run(scenario, *arguments)
         assert command.end() == 3
         assert "was not found" in command.errors
-    os.link(build(libraries) / "libnvidia-ml.so.1", empty / "libnvidia-ml.so.1")
+    (empty / "libnvidia-ml.so.1").symlink_to(build() / "libnvidia-ml.so.1")
     terminal.wait_alive(1, 2)
     terminal.check_leaves()
 

@@ -7,14 +7,13 @@ this file documents the scenario language.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.builds import library
 
 __all__ = [
     "R470_ABSENT",
@@ -23,7 +22,6 @@ __all__ = [
     "Lines",
     "Scenario",
     "build",
-    "compiler",
     "corrupt",
     "geforce",
     "h100s",
@@ -34,11 +32,10 @@ __all__ = [
 
 SOURCES = Path(__file__).parent
 LIBRARY = "libnvidia-ml.so.1"
-FLAGS = ("-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden")
+HEADER = SOURCES / "fake.h"
+FLAGS = ("-fvisibility=hidden", f"-Wl,-soname,{LIBRARY}", "-pthread")
 
 Lines = dict[str, str | int | float]
-
-_built: dict[str, Path] = {}
 
 R535_ABSENT = (
     "nvmlDeviceGetTemperatureV",
@@ -76,49 +73,26 @@ R470_ABSENT = (
 """Symbols that a driver of the R470 branch does not have."""
 
 
-def compiler() -> str | None:
-    """Return the path of the machine's C compiler, or None."""
-    return shutil.which(os.environ.get("CC", "cc"))
-
-
-def build(directory: Path, absent: Sequence[str] = ()) -> Path:
+def build(absent: Sequence[str] = ()) -> Path:
     """Compile the driver and return the folder to put into ``LD_LIBRARY_PATH``.
 
     Args:
-        directory: Where to build; a folder named after the content is made in it.
         absent: NVML functions that this driver does not have.
 
     Returns:
-        The folder of the library; an earlier build of the same content in this process
-        is used again.
+        The folder of the library, which others use as well.
 
     Raises:
         RuntimeError: There is no compiler, or it refuses the sources.
         ValueError: A function named in ``absent`` is not one the fake driver has.
     """
-    cc = compiler()
-    if cc is None:
-        raise RuntimeError("the fake driver needs a C compiler (cc)")
     sources = sorted(SOURCES.glob("*.c"))
-    content = b"".join(path.read_bytes() for path in [*sources, SOURCES / "fake.h"])
+    text = "".join(path.read_text(encoding="utf-8") for path in [*sources, HEADER])
     for symbol in absent:
-        if symbol.encode() not in content:
+        if symbol not in text:
             raise ValueError(f"the fake driver has no function {symbol} to leave out")
-    key = hashlib.sha256(repr((cc, FLAGS, sorted(absent), content)).encode()).hexdigest()[:16]
-    folder = _built.get(key, directory / f"fake-driver-{key}")
-    if not (folder / LIBRARY).exists():
-        folder = directory / f"fake-driver-{key}"
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f"{LIBRARY}.{os.getpid()}"
-        command = [cc, *FLAGS, f"-Wl,-soname,{LIBRARY}", "-pthread"]
-        command += [f"-D{symbol}=absent_{symbol}" for symbol in absent]
-        command += ["-o", str(unfinished), *map(str, sources), "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"the fake driver does not compile:\n{done.stderr}")
-        unfinished.replace(folder / LIBRARY)
-    _built[key] = folder
-    return folder
+    left_out = [f"-D{symbol}=absent_{symbol}" for symbol in sorted(absent)]
+    return library(LIBRARY, sources, [*FLAGS, *left_out], [HEADER]).parent
 
 
 def corrupt(directory: Path) -> Path:
