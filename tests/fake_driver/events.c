@@ -126,7 +126,7 @@ static answer_t wait_for_event(struct call *c, struct event_set *set, struct eve
     double until = c->now + timeout_ms / 1000.0;
     answer_t answer = TIMEOUT;
     for (;;) {
-        struct scenario *newer = scenario_acquire();
+        struct scenario *newer = scenario_acquire_newest();
         scenario_release(c->scenario);
         c->scenario = newer;
         if (!initialised())

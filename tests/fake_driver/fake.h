@@ -86,6 +86,8 @@ struct scenario {
 /* Acquire looks at the file again when that is due; current only counts a reference. */
 struct scenario *scenario_acquire(void);
 struct scenario *scenario_current(void);
+/* As the file is now, not as it was a few milliseconds ago: no news is missed behind a watch. */
+struct scenario *scenario_acquire_newest(void);
 void scenario_release(struct scenario *scenario);
 /* A descriptor to await changes of the file with; close it afterwards. */
 int scenario_watch(void);

@@ -364,20 +364,33 @@ struct scenario *scenario_current(void)
     return s;
 }
 
+/* Look at the file; with `reloading` held, which this lets go. */
+static void check(int64_t now_us)
+{
+    reload();
+    atomic_store(&next_check_us, now_us + (int64_t)(CHECK_EVERY_S * 1e6));
+    atomic_flag_clear(&reloading);
+}
+
 struct scenario *scenario_acquire(void)
 {
     for (;;) {
         int64_t now_us = (int64_t)(monotonic_seconds() * 1e6);
-        if (now_us >= atomic_load(&next_check_us) && !atomic_flag_test_and_set(&reloading)) {
-            reload();
-            atomic_store(&next_check_us, now_us + (int64_t)(CHECK_EVERY_S * 1e6));
-            atomic_flag_clear(&reloading);
-        }
+        if (now_us >= atomic_load(&next_check_us) && !atomic_flag_test_and_set(&reloading))
+            check(now_us);
         struct scenario *s = scenario_current();
         if (s)
             return s;
         sleep_seconds(0.001); /* another thread is loading the very first one */
     }
+}
+
+struct scenario *scenario_acquire_newest(void)
+{
+    while (atomic_flag_test_and_set(&reloading))
+        sleep_seconds(0.001);
+    check((int64_t)(monotonic_seconds() * 1e6));
+    return scenario_current();
 }
 
 int scenario_watch(void)
@@ -395,8 +408,8 @@ void scenario_await_change(int watch, double seconds)
 {
     char news[4096];
     struct pollfd one = {.fd = watch, .events = POLLIN};
-    if (poll(&one, 1, (int)(seconds * 1000) + 1) > 0 && read(watch, news, sizeof news) > 0)
-        sleep_seconds(CHECK_EVERY_S + 0.001); /* by then the file is looked at again */
+    if (poll(&one, 1, (int)(seconds * 1000) + 1) > 0 && read(watch, news, sizeof news) < 0)
+        sleep_seconds(CHECK_EVERY_S); /* not again and again */
 }
 
 void scenario_release(struct scenario *s)
