@@ -89,8 +89,7 @@ async def test_a_long_list_scrolls_and_the_advice_is_whole(size):
     async with app.run_test(size=size) as pilot:
         page = await opened(pilot, app)
         assert len(page.alerts) > size[1]
-        for _ in range(len(page.alerts) - 1):
-            await pilot.press("down")
+        await pilot.press(*["down"] * (len(page.alerts) - 1))
         await pilot.pause()
         alert = page.alerts[-1]
         assert page.current is alert
