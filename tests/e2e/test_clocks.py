@@ -99,15 +99,19 @@ def test_a_suspend_is_a_gap_in_the_charts(driver: Driver, gputop: Start, clocks:
 
 
 def test_a_suspend_of_hours_is_no_spike_and_no_false_rate(
-    driver: Driver, gputop: Start, run: Run, clocks: Clocks, spawn: Spawn
+    driver: Driver, gputop: Start, run: Run, clocks: Clocks, spawn: Spawn, folder: Path
 ) -> None:
     pid = busy(spawn)
     lines = {**WORKING, "device.0.process.0": f"pid={pid} memory=9G sm=50"}
     scenario = driver(lines)
-    stream = run(scenario, "stream", "--interval", "0.25", "--count", "40", env=clocks.env())
+    calls = folder / "stream.calls"
+    env = clocks.env() | {"FAKE_NVML_CALLS": str(calls)}
+    stream = run(scenario, "stream", "--interval", "0.25", "--count", "40", env=env)
     terminal = gputop(scenario, size=SIZE, scale=SHORT, env=clocks.env())
     terminal.wait_alive(0, 2)
     terminal.wait_for(rf"{pid} ")
+    listed = "nvmlDeviceGetComputeRunningProcesses"
+    terminal.wait_for(lambda _: calls.exists() and calls.read_text().count(listed) >= 3)
     clocks.suspend(HOURS_S)
     wait_utc(terminal, HOURS_S)
     check_present(terminal)
