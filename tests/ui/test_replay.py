@@ -8,16 +8,23 @@ from gputop.recording import RecordingWriter
 from gputop.recording import writer as writing
 from gputop.sources.recording import RecordingSource
 from tests.demo_records import START_S, demo_records
-from tests.ui.replay import recorded, recording_source, replay_app, replay_is_ready, wait_until
+from tests.ui.replay import recorded, replay_app, replay_is_ready, wait_until
 from tests.ui.source import screen_lines
 
 SECONDS = 200
 
 
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """Writing it is a third of a test here, and nobody changes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "BLOCK_FRAMES", 25)
+        return recorded(tmp_path_factory.mktemp("replay"), demo_records(8, SECONDS))
+
+
 @pytest.fixture
-def source(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "BLOCK_FRAMES", 25)
-    return recording_source(tmp_path, demo_records(8, SECONDS))
+def source(path):
+    return RecordingSource(path)
 
 
 def played_to(seconds):
