@@ -2,8 +2,8 @@
 
 Every charted metric keeps a bucket a second for an hour and a bucket a minute for a day. A bucket
 holds the lowest, mean and highest reading in it; a bucket without a reading is a gap and stays
-one. The memory is reserved at once and taken by the kernel page by page as it is filled; after an
-hour the rest of the day's is taken too, so that from then on it stands still.
+one. The memory is reserved at once and given by the kernel page by page as it is filled; after half
+an hour all of it is taken, so that from then on it stands still: growth is a leak.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ OLD_S = 3
 
 MOST_READINGS = 65_536
 """Readings a bucket counts; beyond that its mean hardly moves."""
+RESERVE_AFTER_S = 1800
+"""A session this long takes the memory of a day."""
 LOW, MEAN, HIGH, COUNT = range(4)
 """The numbers of a bucket."""
 FOREVER = 1 << 62
@@ -169,7 +171,7 @@ class Ring:
 class Series:
     """One metric of one device (or of the host) over time."""
 
-    __slots__ = ("_hour_ends_at", "_last_at", "coarse", "fine", "revision")
+    __slots__ = ("_last_at", "_reserve_at", "coarse", "fine", "revision")
 
     FINE = (1, 3600)
     COARSE = (60, 1440)
@@ -178,7 +180,7 @@ class Series:
         self.fine = Ring(*self.FINE)
         self.coarse = Ring(*self.COARSE)
         self._last_at = float("-inf")
-        self._hour_ends_at: float | None = None
+        self._reserve_at: float | None = None
         self.revision = next(_revisions)
         """Another one when something older than a few seconds was written: columns must be
         redone. No two series share one, so those of a host that was rebuilt are redone too.
@@ -197,10 +199,11 @@ class Series:
             self.revision = next(_revisions)
         self.fine.add(at, low, mean, high, count)
         self.coarse.add(at, low, mean, high, count)
-        if self._hour_ends_at is None:
-            self._hour_ends_at = at + self.fine.width * self.fine.size
-        elif at >= self._hour_ends_at and not self.coarse.reserved:
-            self.coarse.reserve()  # from the first hour on memory stands still: growth is a leak
+        if self._reserve_at is None:
+            self._reserve_at = at + RESERVE_AFTER_S
+        elif at >= self._reserve_at and not self.coarse.reserved:
+            self.fine.reserve()
+            self.coarse.reserve()
 
     @property
     def oldest(self) -> float | None:

@@ -15,6 +15,6 @@ objects, frames taken and drawn, and how many warnings have begun and how many s
 fails when one of these grows beyond the first hour's (`run.problems` says by how much is growth),
 and when a warning was lost, came twice, did not end, or is no longer listed.
 
-History is reserved at once, but the kernel gives it page by page: that of the minutes takes a day
-to be full. It is counted and set apart, so that it hides nothing.
+History is reserved at once, but the kernel gives it page by page, and all of it after half an hour
+of a series. What was given is counted and set apart, so that it hides nothing.
 """

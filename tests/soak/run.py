@@ -19,7 +19,7 @@ from tests.e2e.program import PATIENCE_S, Gputop, environment
 from tests.soak.screen import Plan
 from tests.soak.script import LASTING, expected, severity
 
-MARGIN_BYTES = 8_000_000
+MARGIN_BYTES = 6_000_000
 """By how much the memory of a process may differ from that of the first hour, beside history: a
 list of warnings that fills, instances that are still known, and what malloc does not give back.
 """

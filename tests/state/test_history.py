@@ -130,11 +130,13 @@ def test_kept_columns_are_the_columns_made_anew(steps, width):
         )
 
 
-def test_from_the_first_hour_on_a_series_takes_no_more_memory():
+def test_after_half_an_hour_a_series_takes_no_more_memory():
     series = Series()
-    for at in (5.0, 1800.0, 3604.0):
+    for at in (5.0, 900.0, 1804.0):
         series.add(at, 1.0)
-    assert not series.coarse.reserved, "a short session pays for what it fills"
-    series.add(3605.0, 2.0)
-    assert series.coarse.reserved
-    assert series.coarse.span(0, 3660) == pytest.approx((1.0, 3.5 / 3, 2.0)), "nothing was lost"
+    rings = (series.fine, series.coarse)
+    assert not any(ring.reserved for ring in rings), "a short session pays for what it fills"
+    series.add(1805.0, 2.0)
+    assert all(ring.reserved for ring in rings)
+    assert series.coarse.span(0, 1860) == pytest.approx((1.0, (1 + 1 + 1.5) / 3, 2.0)), "not lost"
+    assert series.fine.span(5, 6) == pytest.approx((1.0, 1.0, 1.0)), "not lost"

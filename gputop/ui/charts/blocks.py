@@ -155,7 +155,7 @@ def _row(shape: Shape, floor: int, body: Style, shade: Style, ascii_only: bool) 
     return segments
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _past(
     bodies: tuple[int, ...],
     shades: tuple[int, ...],

@@ -306,12 +306,12 @@ def _running(process: Process, utc_s: float) -> Amount:
     return Amount(max(0.0, utc_s - process.started_utc_s))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _whole_command(command: tuple[str, ...]) -> str:
     return join_command(command)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _short_command(command: tuple[str, ...]) -> str:
     """The command line without its program's path, cut where no table is wide enough."""
     program = command[0]
