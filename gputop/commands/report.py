@@ -70,9 +70,9 @@ def run(args: argparse.Namespace) -> int:
     options = account_options(settings, start=args.start, end=args.end)
     reports = [_report(Path(name), options) for name in args.files]
     if len(reports) == 1:
-        page = form.one(reports[0], look)
+        page = form.page.render(reports[0], look)
     else:
-        page = form.two(compare(reports[0], reports[1], look.units), look)
+        page = form.page.render_comparison(compare(reports[0], reports[1], look.units), look)
     put(page, form, path, sys.stdout, args.force)
     return 0
 

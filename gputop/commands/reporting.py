@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from gputop.errors import GputopError, UsageError
+from gputop.report.formats import FORMATS, Format, of_suffix
 
 if TYPE_CHECKING:
     from gputop.report.account import Options
-    from gputop.report.formats import Format
     from gputop.report.text_page import Look
     from gputop.settings import Settings
-
-FORMAT_NAMES = ("text", "json", "markdown", "html")
 
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that say how a report looks."""
     group = parser.add_argument_group("the report")
-    group.add_argument("--format", choices=FORMAT_NAMES, help="how it is written (default: text)")
+    group.add_argument("--format", choices=FORMATS, help="how it is written (default: text)")
     group.add_argument("--ascii", action="store_true", default=None,
                        help="draw with ASCII characters only")  # fmt: skip
     group.add_argument("--no-color", action="store_true", default=None, help="use no colour")
@@ -36,8 +34,6 @@ def format_of(args: argparse.Namespace, path: Path | None) -> Format:
     Raises:
         UsageError: the file does not say it.
     """
-    from gputop.report.formats import FORMATS, of_suffix
-
     form = FORMATS[args.format] if args.format else of_suffix(path) if path else FORMATS["text"]
     if form is None:
         suffixes = ", ".join(form.suffixes[0] for form in FORMATS.values())

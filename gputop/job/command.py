@@ -78,9 +78,9 @@ class Command:
         CannotRun: it is not there, or cannot be executed.
     """
 
-    def __init__(self, command: Sequence[str], ours: Callable[[], set[int]]) -> None:
-        """`ours` are the pids of our own helpers: they are not the command's."""
-        self._ours = ours
+    def __init__(self, command: Sequence[str]) -> None:
+        self.ours: Callable[[], set[int]] = set
+        """Gives the pids of the processes that we start beside the command's."""
         self._pid: int | None = None
         self._early: list[int] = []
         self._ended = False
@@ -112,9 +112,9 @@ class Command:
 
     @property
     def helpers(self) -> set[int]:
-        """Pids of processes that are ours, not the command's."""
+        """Pids of our children that are not the command's."""
         own = {self._witness.pid} if self._witness else set()
-        return own | self._ours()
+        return own | self.ours()
 
     def wait(self) -> Ended:
         """Wait for its end; stop whenever it stops."""

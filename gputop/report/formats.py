@@ -1,15 +1,26 @@
-"""The formats of a report, in one table: command lines and help are made from it."""
+"""The formats of a report, in one table. A format's page is loaded when it is made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
 
-from gputop.report import html_page, markdown_page, shape, text_page
-from gputop.report.compare import Comparison
-from gputop.report.shape import Report
-from gputop.report.text_page import Look
+if TYPE_CHECKING:
+    from gputop.report.compare import Comparison
+    from gputop.report.shape import Report
+    from gputop.report.text_page import Look
+
+
+class Page(Protocol):
+    """A module that writes reports."""
+
+    def render(self, report: Report, look: Look | None = None) -> str:
+        """A report."""
+
+    def render_comparison(self, two: Comparison, look: Look | None = None) -> str:
+        """Two reports side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +29,22 @@ class Format:
 
     name: str
     suffixes: tuple[str, ...]
-    meaning: str
-    one: Callable[[Report, Look], str]
-    two: Callable[[Comparison, Look], str]
+
+    @property
+    def page(self) -> Page:
+        """Who writes it."""
+        return cast("Page", import_module(f"gputop.report.{self.name}_page"))
 
 
-FORMATS: dict[str, Format] = {
+FORMATS = {
     form.name: form
     for form in (
-        Format("text", (".txt",), "a page for a terminal", text_page.render,
-               text_page.render_comparison),
-        Format("json", (".json",), "typed and versioned, for programs",
-               lambda report, _: shape.encode(report), lambda two, _: shape.encode(two)),
-        Format("markdown", (".md", ".markdown"), "for an issue or a wiki", markdown_page.render,
-               markdown_page.render_comparison),
-        Format("html", (".html", ".htm"), "one file with charts, for a browser",
-               html_page.render, html_page.render_comparison),
+        Format("text", (".txt",)),
+        Format("json", (".json",)),
+        Format("markdown", (".md", ".markdown")),
+        Format("html", (".html", ".htm")),
     )
-}  # fmt: skip
+}
 
 
 def of_suffix(path: Path) -> Format | None:

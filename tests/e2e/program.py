@@ -161,7 +161,7 @@ class Gputop(Terminal):
     @property
     def collectors(self) -> list[int]:
         """Ids of the collector processes that are alive."""
-        return [pid for pid in self.descendants() if "--control" in _arguments(pid)]
+        return [pid for pid in self.descendants() if "--control" in arguments(pid)]
 
 
 class _Says:
@@ -189,7 +189,14 @@ def _block(lines: Sequence[str], left: int, top: int) -> str:
     return "\n".join(taken)
 
 
-def _arguments(pid: int) -> list[str]:
+def children(pid: int) -> list[int]:
+    """Ids of the processes that a process has started and not buried."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def arguments(pid: int) -> list[str]:
+    """The command line of a process; empty where it is gone."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -207,7 +214,7 @@ def wait_ended(pids: Iterable[int], timeout_s: float = PATIENCE_S) -> None:
             continue
         try:
             ready, _, _ = select.select([fd], [], [], max(0.0, until - time.monotonic()))
-            assert ready, f"process {pid} lives on: {' '.join(_arguments(pid))}"
+            assert ready, f"process {pid} lives on: {' '.join(arguments(pid))}"
         finally:
             os.close(fd)
 

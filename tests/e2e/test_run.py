@@ -17,7 +17,14 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import SCALE, Driver, Spawn
-from tests.e2e.program import CHECKOUT, PATIENCE_S, command_line, environment, wait_ended
+from tests.e2e.program import (
+    CHECKOUT,
+    PATIENCE_S,
+    children,
+    command_line,
+    environment,
+    wait_ended,
+)
 from tests.fake_driver import h100s
 from tests.terminal import Terminal
 
@@ -161,16 +168,11 @@ def test_a_signal_that_was_ignored_stays_ignored(begin):
     assert process.communicate(timeout=PATIENCE_S)[0] == "True\n"
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()]  # fmt: skip
-
-
 def test_a_killed_runner_leaves_the_command_and_nothing_else(begin):
     process = begin([*SHELL, "echo $$; exec sleep 1000"])
     command = int(said(process, ""))
     until = time.monotonic() + PATIENCE_S
-    while len(others := set(_children(process.pid)) - {command}) < 2:
+    while len(others := set(children(process.pid)) - {command}) < 2:
         assert time.monotonic() < until
         time.sleep(0.01)
     process.kill()
