@@ -285,13 +285,15 @@ def celsius(number: Number, units: Units = DEFAULT_UNITS, tight: bool = False) -
     return f"{number:.0f}{_degree(units, tight)}"
 
 
-def celsius_difference(number: Number, units: Units = DEFAULT_UNITS, tight: bool = False) -> str:
+def celsius_difference(
+    number: Number, units: Units = DEFAULT_UNITS, tight: bool = False, digits: int = 0
+) -> str:
     """A distance between two temperatures, given in °C: 10 is ``10 °C`` or ``18 °F``."""
     if not _known(number):
         return NO_VALUE
     if units.temperature == "f":
         number = number * 9 / 5
-    return f"{number:.0f}{_degree(units, tight)}"
+    return f"{number:.{digits}f}{_degree(units, tight)}"
 
 
 def celsius_pair(

@@ -28,6 +28,7 @@ def test_a_report_from_a_recording(recording, capsys):
     page = capsys.readouterr().out
     assert "30.00 s" in page
     assert "GPU 1" in page
+    assert "demo.ndjson.zst · " in page
 
 
 def test_a_part_of_it(recording, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     form = format_of(args, path)
     look = look_of(settings, sys.stdout, path is not None)
     options = account_options(settings, start=args.start, end=args.end)
-    reports = [_report(Path(name), options) for name in args.files]
+    reports = [_report(Path(name), replace(options, file=Path(name).name)) for name in args.files]
     if len(reports) == 1:
         page = form.page.render(reports[0], look)
     else:

@@ -26,14 +26,19 @@ class Tree:
         self._proc = proc
         self._root = os.getpid()
         self._known: dict[tuple[int, int], bool] = {}
+        self._listed: dict[int, bool | None] = {}
 
     def mark(self, processes: Iterable[Process], simulated: bool = False) -> None:
-        """Say of each process whether it is the job's, where that can be said."""
+        """Say of each process of a frame whether it is the job's, where that can be said."""
+        before, self._listed = self._listed, {}
         for process in processes:
             if simulated:
                 process.job = process.user == SIMULATED_JOB
             elif process.start_ticks is not None:
                 process.job = self._belongs(process.pid, process.start_ticks)
+            else:  # it has ended, and the driver lists it still: its pid is no other's yet
+                process.job = before.get(process.pid)
+            self._listed[process.pid] = process.job
 
     def _belongs(self, pid: int, start_ticks: int) -> bool | None:
         identity = pid, start_ticks

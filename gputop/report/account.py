@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import gputop
 from gputop.insight.alert_log import AlertLog
@@ -45,6 +46,11 @@ from gputop.text import clean
 
 REBOOTED = "The machine was restarted meanwhile: this is the time after it."
 
+NOBODY = (
+    "No process of the command was seen on a device. What a daemon starts for it (docker, srun, "
+    "ssh) is not its descendant: put `gputop run` in front of the command that the daemon starts."
+)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -55,6 +61,8 @@ class Options:
     end: Moment | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)
     prices: Prices = field(default_factory=Prices)
+    file: str = ""
+    """Name of the recording that the records come from."""
 
 
 class Account:
@@ -167,12 +175,15 @@ class Account:
                 for uuid in {use.device, use.mig or use.device}:
                     found.setdefault(uuid, []).append((process, use))
         longest = patience("medium", interval_s)
+        with_job = self._job is not None and not self._job.unfollowed
         seconds = {}
         for reading in frame.devices:
             account = self._account(reading.uuid)
             account.update(reading, interval_s, self._window)
             uses = found.get(reading.uuid, [])
-            seconds[reading.uuid] = account.holders.update(reading, uses, longest, self._window)
+            seconds[reading.uuid] = account.holders.update(
+                reading, uses, longest, self._window, with_job
+            )
         listed = {reading.uuid for reading in frame.devices}
         for uuid, account in self._devices.items():
             if uuid not in listed:
@@ -235,17 +246,18 @@ class Account:
         whole = [device for device in devices if device.used and device.parent is None]
         hours = len(whole) * duration / 3600 if duration is not None and devices else None
         energy = _together([device.energy for device in whole])
-        notes += self._more_notes(devices)
+        notes += self._more_notes(devices, by_job)
         return Report(
             version=VERSION, program=f"gputop {gputop.__version__}",
-            simulated=self._store.simulated,
+            simulated=self._store.simulated, file=clean(self._options.file, 80),
             hostname=clean(hello.host.hostname) if hello else "",
             begin_utc_s=self._begin_utc(window), duration_s=duration, frames=self._frames,
             interval_s=self._store.frame.interval_s if self._store.frame else None,
             driver=_why_no_devices(hello) if hello and not devices else "",
             job=_job(job) if job else None,
             gpu_hours_allocated=hours,
-            gpu_hours_active=_sum([device.active_s for device in whole], 3600),
+            gpu_hours_active=_hours([device.active_s for device in whole]),
+            gpu_hours_read=_hours([_utilization_read_s(device) for device in whole]),
             energy=energy, cost=self._options.prices.cost(hours, energy),
             devices=devices, host=self._host(), changes=changes(whole),
             events=[
@@ -304,8 +316,10 @@ class Account:
         busy = account.series["gpu_utilization"].weighted.maximum or 0.0
         return account.holders.held_by("others") or busy >= self._options.thresholds.idle
 
-    def _more_notes(self, devices: list[DeviceReport]) -> list[str]:
+    def _more_notes(self, devices: list[DeviceReport], by_job: bool) -> list[str]:
         notes = []
+        if by_job and not any(device.used for device in devices):
+            notes.append(NOBODY)
         if self._dropped:
             notes.append(f"{self._dropped} frames were dropped before they were written.")
         if self._processes.unfollowed:
@@ -349,9 +363,13 @@ def _job(job: Job) -> JobReport:
     )  # fmt: skip
 
 
-def _sum(values: list[float | None], divisor: float) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / divisor if known else None
+def _hours(seconds: list[float | None]) -> float | None:
+    known = [value for value in seconds if value is not None]
+    return sum(known) / 3600 if known else None
+
+
+def _utilization_read_s(device: DeviceReport) -> float | None:
+    return None if device.active_s is None else device.statistics["gpu_utilization"].covered_s
 
 
 def _together(parts: list[Energy | None]) -> Energy | None:
@@ -363,10 +381,10 @@ def _together(parts: list[Energy | None]) -> Energy | None:
     counters = [part.counter_j for part in known if part.counter_j is not None]
     powers = [part.power_j for part in known if part.power_j is not None]
     return Energy(
-        sum(part.joules for part in known), min(part.covered_s for part in known),
+        sum(part.joules for part in known), fmean(part.covered_s for part in known),
         sum(part.average_w for part in known), bases.pop() if len(bases) == 1 else "both",
         sum(counters) if len(counters) == len(known) else None,
-        min(part.counter_s for part in known),
+        fmean(part.counter_s for part in known),
         sum(powers) if len(powers) == len(known) else None,
-        min(part.power_s for part in known),
+        fmean(part.power_s for part in known),
     )  # fmt: skip

@@ -34,7 +34,8 @@ def changes(devices: Iterable[DeviceReport]) -> list[Change]:
     for device in devices:
         covered += device.covered_s
         for loss in _losses(device):
-            told.setdefault(loss.key, loss)
+            if loss.key not in told or loss.seconds > told[loss.key].seconds:
+                told[loss.key] = loss  # of the device that lost most: causes differ
             per_device = lost.setdefault(loss.key, {})
             per_device[device.uuid] = per_device.get(device.uuid, 0.0) + loss.seconds
     if not covered:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
 from gputop import text
-from gputop.model.metrics import BY_NAME
+from gputop.model.metrics import BY_NAME, Unit
 from gputop.report import words
 from gputop.report.shape import VERSION, DeviceReport, Report
 from gputop.text import DEFAULT_UNITS, NO_VALUE, Units
@@ -22,11 +23,13 @@ class Difference(msgspec.Struct):
     a: float | None
     b: float | None
     change: float | None
-    """Of b over a: 0.1 is ten per cent more. None where a is 0 or one is not known."""
+    """Of b over a: 0.1 is ten per cent more. None where a is 0, and of temperatures, whose zero is
+    nothing.
+    """
     device: str | None = None
     """How the device is called; None for the whole run."""
-    shown: tuple[str, str] = (NO_VALUE, NO_VALUE)
-    """Both with their units, for a person."""
+    shown: tuple[str, str, str] = (NO_VALUE, NO_VALUE, NO_VALUE)
+    """Both with their units and the change, for a person."""
 
 
 class Comparison(msgspec.Struct, tag="comparison"):
@@ -38,6 +41,8 @@ class Comparison(msgspec.Struct, tag="comparison"):
     differences: list[Difference]
 
 
+Form = Callable[[float | None], str]
+"""Writes a value for a person."""
 _OF_DEVICES = ("gpu_utilization", "memory_used_bytes", "power_w", "temperature_c", "sm_clock_mhz")
 
 
@@ -48,69 +53,80 @@ def compare(a: Report, b: Report, units: Units = DEFAULT_UNITS) -> Comparison:
 
 
 def _difference(
-    name: str,
-    label: str,
-    a: float | None,
-    b: float | None,
-    form: Callable[[float | None], str],
-    device: str | None = None,
-) -> Difference:
-    change = (b - a) / a if a and b is not None else None
-    return Difference(name, label, a, b, change, device, (form(a), form(b)))
+    name: str, label: str, both: Sequence[float | None], form: Form, device: str | None = None,
+    apart: Form | None = None,
+) -> Iterator[Difference]:  # fmt: skip
+    """A line, where one of them is known. `apart` writes the distance between values that have no
+    ratio.
+    """
+    a, b = both
+    if a is None and b is None:
+        return
+    change = (b - a) / a if a and b is not None and apart is None else None
+    shown = form(a), form(b)
+    if a is None or b is None:
+        said = NO_VALUE
+    elif a == b:
+        said = "="
+    elif apart is not None:
+        said = f"{'-' if b < a else '+'}{apart(abs(b - a))}"
+    elif "%" in shown[0] + shown[1]:
+        said = f"{(b - a) * 100:+.1f} pt"
+    else:
+        said = NO_VALUE if change is None else f"{change * 100:+.1f} %"
+    yield Difference(name, label, a, b, change, device, (*shown, said))
 
 
 def _of_the_run(a: Report, b: Report) -> Iterator[Difference]:
-    yield _difference("duration_s", "Time", a.duration_s, b.duration_s, text.elapsed)
-    yield _difference("gpu_hours_allocated", "GPU-hours allocated", a.gpu_hours_allocated,
-                      b.gpu_hours_allocated, words.hours)  # fmt: skip
-    yield _difference("gpu_hours_active", "GPU-hours active", a.gpu_hours_active,
-                      b.gpu_hours_active, words.hours)  # fmt: skip
-    ours, theirs = a.energy, b.energy
-    joules = [energy.joules if energy else None for energy in (ours, theirs)]
-    watts = [energy.average_w if energy else None for energy in (ours, theirs)]
-    yield _difference("energy_j", "Energy", joules[0], joules[1],
-                      text.watt_hours)  # fmt: skip
-    yield _difference("average_w", "Average power", watts[0], watts[1], text.watts)
+    for field, label, form in (
+        ("duration_s", "Time", text.elapsed),
+        ("gpu_hours_allocated", "GPU-hours allocated", words.hours),
+        ("gpu_hours_active", "GPU-hours active", words.hours),
+    ):
+        yield from _difference(field, label, [getattr(r, field) for r in (a, b)], form)
+    energies = [report.energy for report in (a, b)]
+    joules = [energy.joules if energy else None for energy in energies]
+    watts = [energy.average_w if energy else None for energy in energies]
+    yield from _difference("energy_j", "Energy", joules, text.watt_hours)
+    yield from _difference("average_w", "Average power", watts, text.watts)
     cpu = [report.host.cpu.mean if report.host.cpu else None for report in (a, b)]
-    yield _difference("host_cpu", "Host CPU", cpu[0], cpu[1], text.percent)
+    yield from _difference("host_cpu", "Host CPU", cpu, text.percent)
 
 
 def _of_the_devices(a: Report, b: Report, units: Units) -> Iterator[Difference]:
-    for ours, theirs in _pairs(a, b):
-        name = words.device_title(ours)
-        for metric in _OF_DEVICES:
-            both = [d.statistics.get(metric) for d in (ours, theirs)]
-            means = [found.mean if found else None for found in both]
+    def degrees(apart: float | None) -> str:
+        return text.celsius_difference(apart, units, digits=1)
 
-            def form(number: float | None, metric: str = metric) -> str:
-                return text.value(BY_NAME[metric], number, units)
-
-            label = f"{BY_NAME[metric].label}, mean"
-            yield _difference(f"{metric}.mean", label, means[0], means[1], form, name)
+    for both in pairs(a, b):
+        name = words.device_title(both[0])
+        for metric in map(BY_NAME.__getitem__, _OF_DEVICES):
+            found = [device.statistics.get(metric.name) for device in both]
+            means = [statistic.mean if statistic else None for statistic in found]
+            form = partial(text.value, metric, units=units)
+            apart = degrees if metric.unit is Unit.CELSIUS else None
+            label = f"{metric.label}, mean"
+            yield from _difference(f"{metric.name}.mean", label, means, form, name, apart)
         for field, title in (("idle_share", "Idle"), ("starved_share", "Input-starved")):
-            left_share, right_share = getattr(ours, field), getattr(theirs, field)
-            if left_share is not None or right_share is not None:
-                yield _difference(field, title, left_share, right_share, text.percent, name)
-        yield from _held_back(ours, theirs, name)
-        left_j = ours.energy.joules if ours.energy else None
-        right_j = theirs.energy.joules if theirs.energy else None
-        yield _difference("energy_j", "Energy", left_j, right_j, text.watt_hours, name)
+            shares = [getattr(device, field) for device in both]
+            yield from _difference(field, title, shares, text.percent, name)
+        yield from _held_back(both, name)
+        joules = [device.energy.joules if device.energy else None for device in both]
+        yield from _difference("energy_j", "Energy", joules, text.watt_hours, name)
 
 
-def _held_back(a: DeviceReport, b: DeviceReport, name: str) -> Iterator[Difference]:
-    titles = {reason.key: reason.title for device in (a, b) for reason in device.held_back}
+def _held_back(both: Sequence[DeviceReport], name: str) -> Iterator[Difference]:
+    titles = {reason.key: reason.title for device in both for reason in device.held_back}
     for key, title in titles.items():
         # A reason that is not listed did not hold the device back, where the others were read.
         shares = [
             next((r.share for r in device.held_back if r.key == key), 0.0 if device.covered_s
                  else None)
-            for device in (a, b)
+            for device in both
         ]  # fmt: skip
-        yield _difference(f"held_back.{key}", title.capitalize(), shares[0], shares[1],
-                          text.percent, name)  # fmt: skip
+        yield from _difference(f"held_back.{key}", title.capitalize(), shares, text.percent, name)
 
 
-def _pairs(a: Report, b: Report) -> list[tuple[DeviceReport, DeviceReport]]:
+def pairs(a: Report, b: Report) -> list[tuple[DeviceReport, DeviceReport]]:
     """The used devices of both: the same ones where they are, else in their order."""
     ours, theirs = ([d for d in r.devices if d.used and d.parent is None] for r in (a, b))
     there = {device.uuid: device for device in theirs}
@@ -123,21 +139,9 @@ def _pairs(a: Report, b: Report) -> list[tuple[DeviceReport, DeviceReport]]:
 def unmatched(comparison: Comparison) -> str:
     """A sentence on the devices that stand in one report only; empty where there are none."""
     a, b = comparison.a, comparison.b
-    pairs = _pairs(a, b)
+    common = len(pairs(a, b))
     counts = [
-        sum(d.used and d.parent is None for d in report.devices) - len(pairs) for report in (a, b)
+        sum(d.used and d.parent is None for d in report.devices) - common for report in (a, b)
     ]
-    said = [f"{count} only in {name}" for name, count in zip("AB", counts, strict=True) if count]
-    return f"Devices used {' and '.join(said)} are not compared." if said else ""
-
-
-def changed(difference: Difference) -> str:
-    """The change for a person: shares in points, the rest in per cent."""
-    a, b = difference.a, difference.b
-    if a is None or b is None:
-        return NO_VALUE
-    if a == b:
-        return "="
-    if difference.shown[0].endswith("%") or difference.shown[1].endswith("%"):
-        return f"{(b - a) * 100:+.1f} pt"
-    return NO_VALUE if difference.change is None else f"{difference.change * 100:+.1f} %"
+    said = [f"{count} in {name} only" for name, count in zip("AB", counts, strict=True) if count]
+    return f"Not compared: devices used {' and '.join(said)}." if said else ""

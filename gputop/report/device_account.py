@@ -50,7 +50,8 @@ class DeviceAccount:
         """Whether it answered: its covered time is the device's."""
         self.memory_total: int | None = None
         self.power_limit: float | None = None
-        self._verdicts: dict[str, tuple[Verdict, float]] = {}
+        self._verdicts: dict[str, dict[str, tuple[Verdict, float]]] = {}
+        """By key and by advice: what is advised depends on the cause, and that may change."""
         self._judged_s = 0.0
 
     def update(self, reading: DeviceReading, interval_s: float, window: Window) -> None:
@@ -103,8 +104,9 @@ class DeviceAccount:
         if verdict is None:
             return
         self._judged_s += seconds
-        _, before = self._verdicts.get(verdict.key, (verdict, 0.0))
-        self._verdicts[verdict.key] = (verdict, before + seconds)
+        of_key = self._verdicts.setdefault(verdict.key, {})
+        _, before = of_key.get(verdict.advice, (verdict, 0.0))
+        of_key[verdict.advice] = (verdict, before + seconds)
 
     # -- what it adds up to -------------------------------------------------------------------
 
@@ -155,19 +157,19 @@ class DeviceAccount:
     def _starved(self) -> float | None:
         if not self._judged_s:
             return None
-        starved = sum(s for key, (_, s) in self._verdicts.items() if key == STARVED)
-        return starved / self._judged_s
+        return sum(s for _, s in self._verdicts.get(STARVED, {}).values()) / self._judged_s
 
     def _shares(self) -> list[VerdictShare]:
-        found = [
-            VerdictShare(
-                verdict.key, verdict.title, seconds / self._judged_s, seconds, verdict.basis,
-                verdict.sentence, verdict.advice,
-                [Evidence(e.label, e.value, e.window) for e in verdict.evidence],
-            )
-            for verdict, seconds in self._verdicts.values()
-            if seconds
-        ]  # fmt: skip
+        found = []
+        for of_key in self._verdicts.values():
+            seconds = sum(seconds for _, seconds in of_key.values())
+            verdict, _ = max(of_key.values(), key=lambda told: told[1])
+            if seconds:
+                found.append(VerdictShare(
+                    verdict.key, verdict.title, seconds / self._judged_s, seconds, verdict.basis,
+                    verdict.sentence, verdict.advice,
+                    [Evidence(e.label, e.value, e.window) for e in verdict.evidence],
+                ))  # fmt: skip
         return sorted(found, key=lambda share: -share.seconds)
 
     def _energy(self) -> Energy | None:

@@ -66,9 +66,11 @@ class Holders:
 
     def update(
         self, reading: DeviceReading, found: Iterable[tuple[Process, DeviceUse]],
-        longest_s: float, window: Window,
+        longest_s: float, window: Window, with_job: bool,
     ) -> float:  # fmt: skip
-        """Take its list of processes. Returns the seconds that it speaks for."""
+        """Take its list of processes. Returns the seconds that it speaks for. `with_job`: whose
+        each process is was told, where it could be.
+        """
         at, before = reading.read_at.processes, self._last_at
         if at is None or reading.status != "ok":
             self._last_at = None
@@ -81,22 +83,22 @@ class Holders:
             start, end = window.clip(before, at)
             seconds = max(end - start, 0.0)
         if window.begin <= at <= window.end or seconds:
-            self._add(reading, list(found), seconds)
+            self._add(reading, [(use, _who(process, with_job)) for process, use in found], seconds)
         return seconds
 
     def _add(
-        self, reading: DeviceReading, found: list[tuple[Process, DeviceUse]], seconds: float
+        self, reading: DeviceReading, found: list[tuple[DeviceUse, Who]], seconds: float
     ) -> None:
         self.covered_s += seconds
         for who in ("job", "others"):
-            uses = [use for process, use in found if (process.job is True) == (who == "job")]
+            uses = [use for use, whose in found if whose == who]
             self._sums[who].add(
                 bool(uses),
                 _sum([use.memory_bytes for use in uses]),
                 _sum([use.sm_utilization for use in uses]),
                 seconds,
             )
-        every = [use for _, use in found]
+        every = [use for use, whose in found if whose != "unattributed"]
         memory = _rest(reading.memory_used_bytes, _sum([use.memory_bytes for use in every]))
         self._sums["unattributed"].add(
             False, memory,
@@ -113,6 +115,13 @@ class Holders:
             return []
         chosen = [who for who in WHO if with_job or who != "job"]
         return [self._sums[who].report(who, self.covered_s, total) for who in chosen]
+
+
+def _who(process: Process, with_job: bool) -> Who:
+    """A process that ended before it was looked at may be anybody's."""
+    if process.job is None and with_job:
+        return "unattributed"
+    return "job" if process.job else "others"
 
 
 def _sum(values: list[int | None] | list[float | None]) -> float | None:

@@ -9,7 +9,7 @@ from itertools import groupby
 from gputop import text
 from gputop.model.metrics import BY_NAME
 from gputop.report import words
-from gputop.report.compare import Comparison, changed, unmatched
+from gputop.report.compare import Comparison, pairs, unmatched
 from gputop.report.shape import Chart, DeviceReport, EventReport, Report
 from gputop.report.text_page import Look
 from gputop.text import Units
@@ -43,6 +43,7 @@ th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align
   vertical-align: top; }
 th { color: var(--dim); font-weight: 500; }
 .num td + td, .num th + th { text-align: right; white-space: nowrap; }
+table { overflow-wrap: break-word; } td:last-child { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 section { margin-top: 1.4rem; padding: .2rem 1.2rem 1.2rem; border: 1px solid var(--line);
   border-radius: 8px; background: var(--card); }
@@ -60,7 +61,14 @@ svg { display: block; width: 100%; height: auto; }
 .bar { fill: var(--accent); } .axis { fill: var(--dim); font-size: 11px; }
 .critical { color: var(--bad); font-weight: 600; } .warning { color: var(--warn); }
 .notice { color: var(--dim); } .note { color: var(--dim); font-style: italic; }
-ol li { margin-bottom: .4rem; }
+ol { padding-left: 1.4rem; } ol li { margin-bottom: .4rem; }
+@media (max-width: 34rem) { body { padding: 1rem .7rem 2rem; font-size: 14px; }
+  section { padding: .1rem .7rem .7rem; } th, td { padding: .2rem .25rem; }
+  table { font-size: 12px; } .num td, .num th { padding: .2rem .15rem; }
+  dl { gap: .25rem .8rem; } }
+@media print { body { max-width: none; padding: 0; font-size: 12px; } h2 { break-after: avoid; }
+  section, figure, tr { break-inside: avoid; } .wide { overflow: visible; }
+  * { print-color-adjust: exact; } }
 """
 
 
@@ -146,7 +154,8 @@ def _figures(device: DeviceReport, units: Units) -> str:
         if (found := device.charts.get(name)) is not None:
             metric, statistic = BY_NAME[name], device.statistics[name]
             mean, _, _, most = words.cells(name, statistic, units)
-            figures.append(_figure(found, metric.label, f"{mean} mean, {most} max"))
+            top = text.value(metric, _full(found), units)
+            figures.append(_figure(found, metric.label, f"{mean} mean, {most} max", top))
     if tenths := words.tenths(device):
         figures.append(
             f"<figure>\n<figcaption><span>Time by utilisation in %</span></figcaption>\n"
@@ -155,22 +164,32 @@ def _figures(device: DeviceReport, units: Units) -> str:
     return f'<div class="charts">\n{"".join(figures)}</div>' if figures else ""
 
 
-def _figure(chart: Chart, label: str, said: str) -> str:
+def _figure(chart: Chart, label: str, said: str, top: str, span_s: float | None = None) -> str:
+    """A chart with what it is, what its upper edge stands for, and the time it shows."""
+    span_s = span_s or _span_s(chart)
     return (
         f"<figure>\n<figcaption><span>{_safe(label)}</span><span>{_safe(said)}</span></figcaption>"
-        f"\n{_drawing(chart, label)}\n<figcaption><span>0</span>"
-        f"<span>{_safe(_span(chart))}</span></figcaption>\n</figure>\n"
+        f"\n{_drawing(chart, label, span_s)}\n<figcaption><span>0</span>"
+        f"<span>full height {_safe(top)}</span><span>{_safe(text.duration(span_s))}</span>"
+        "</figcaption>\n</figure>\n"
     )
 
 
-def _drawing(chart: Chart, label: str) -> str:
+def _full(chart: Chart) -> float:
+    """What the upper edge stands for: the limit, unless something was above it."""
+    known = [value for value in chart.values if value is not None]
+    return max([chart.full or 0.0, *known]) or 1.0
+
+
+def _span_s(chart: Chart) -> float:
+    return len(chart.values) * chart.width_s
+
+
+def _drawing(chart: Chart, label: str, span_s: float) -> str:
     """A chart: an area under a line; where nothing was read there is neither."""
-    values = chart.values
-    full = chart.full or 0.0
-    full = max([full, *(value for value in values if value is not None)]) or 1.0
-    step = _WIDTH / max(len(values), 1)
+    full, step = _full(chart), _WIDTH * chart.width_s / span_s
     shapes = []
-    for start, run in _runs(values):
+    for start, run in _runs(chart.values):
         points = []
         for number, value in enumerate(run, start):
             y = _HEIGHT - value / full * (_HEIGHT - 4) - 2
@@ -183,14 +202,10 @@ def _drawing(chart: Chart, label: str) -> str:
         )
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{_safe(label)} over {_safe(_span(chart))}">'
+        f'aria-label="{_safe(label)} over {_safe(text.duration(span_s))}">'
         f'<rect class="frame" x="0" y="0" width="{_WIDTH}" height="{_HEIGHT}"/>'
         f"{''.join(shapes)}</svg>"
     )
-
-
-def _span(chart: Chart) -> str:
-    return text.duration(len(chart.values) * chart.width_s)
 
 
 def _runs(values: Sequence[float | None]) -> Iterator[tuple[int, list[float]]]:
@@ -234,11 +249,11 @@ def _host(report: Report, units: Units) -> str:
     figures = []
     if host.cpu is not None and (cpu := host.charts.get("cpu_utilization")):
         said = f"{text.percent(host.cpu.mean)} mean, {text.percent(host.cpu.maximum)} max"
-        figures.append(_figure(cpu, "CPU", said))
+        figures.append(_figure(cpu, "CPU", said, text.percent(_full(cpu))))
     used = host.memory_used_bytes
     if used is not None and (memory := host.charts.get("memory_used_bytes")):
         pair = text.bytes_pair(used.maximum, host.memory_total_bytes, units)
-        figures.append(_figure(memory, "Memory", f"{pair} max"))
+        figures.append(_figure(memory, "Memory", f"{pair} max", text.size(_full(memory), units)))
     if not figures:
         return ""
     return f'<section>\n<h2>Host</h2>\n<div class="charts">\n{"".join(figures)}</div>\n</section>'
@@ -269,7 +284,7 @@ def _processes(report: Report, units: Units) -> str:
 
 
 def render_comparison(two: Comparison, look: Look | None = None) -> str:
-    """Two reports side by side, with the charts of utilisation over each other."""
+    """Two reports side by side, with the charts of utilisation on one scale of time."""
     body = ["<h1>Comparison</h1>"]
     sides = [
         words.Row(letter, " · ".join(filter(None, [
@@ -277,11 +292,32 @@ def render_comparison(two: Comparison, look: Look | None = None) -> str:
         for letter, report in (("A", two.a), ("B", two.b))
     ]  # fmt: skip
     body += [_pairs(sides), _simulated(two.a.simulated or two.b.simulated)]
+    charts = {words.device_title(ours): _both(ours, theirs) for ours, theirs in pairs(two.a, two.b)}
     for device, rows in groupby(two.differences, key=lambda found: found.device):
-        cells = [(row.label, *row.shown, changed(row)) for row in rows]
+        cells = [(row.label, *row.shown) for row in rows]
         body.append(f"<section>\n<h2>{_safe(device or 'The whole run')}</h2>")
+        body.append(charts.get(device or "", ""))
         body.append(_table(("", "A", "B", "change"), cells, "num"))
         body.append("</section>")
     if note := unmatched(two):
         body.append(f'<p class="note">{_safe(note)}</p>')
     return _document("GPU report: comparison", body)
+
+
+def _both(ours: DeviceReport, theirs: DeviceReport) -> str:
+    """Utilisation of a device in both runs; the shorter one fills a part of the width."""
+    name = "gpu_utilization"
+    found = [
+        (letter, device.charts[name], device.statistics[name])
+        for letter, device in (("A", ours), ("B", theirs))
+        if name in device.charts
+    ]
+    span_s = max((_span_s(chart) for _, chart, _ in found), default=0.0)
+    figures = [
+        _figure(
+            chart, f"{letter}: {BY_NAME[name].label}", f"{text.percent(statistic.mean)} mean",
+            text.percent(_full(chart)), span_s,
+        )
+        for letter, chart, statistic in found
+    ]  # fmt: skip
+    return f'<div class="charts">\n{"".join(figures)}</div>' if figures else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from gputop.report import words
-from gputop.report.compare import Comparison, changed, unmatched
+from gputop.report.compare import Comparison, unmatched
 from gputop.report.shape import Chart, DeviceReport, Report
 from gputop.report.text_page import Look, spark
 
@@ -113,7 +113,7 @@ def render_comparison(two: Comparison, look: Look | None = None) -> str:
         blocks.append(f"**{words.SIMULATED}**")
     for device, rows in groupby(two.differences, key=lambda found: found.device):
         blocks.append(f"## {escape(device or 'The whole run')}")
-        cells = [(row.label, *row.shown, changed(row)) for row in rows]
+        cells = [(row.label, *row.shown) for row in rows]
         blocks.append(_table(("", "A", "B", "change"), cells, numbers=True))
     if note := unmatched(two):
         blocks.append(f"*{escape(note)}*")

@@ -95,7 +95,8 @@ class VerdictShare(msgspec.Struct):
 
 class Holder(msgspec.Struct):
     """Who held and used a device. `others` are processes outside the job, or all of them where
-    there is no job; `unattributed` is what no process in the driver's list accounts for.
+    there is no job; `unattributed` is what no process in the driver's list accounts for, or one
+    that ended before it could be told whose it was.
     """
 
     who: Who
@@ -230,6 +231,8 @@ class Report(msgspec.Struct, tag="report"):
     version: int
     program: str
     simulated: bool
+    file: str
+    """Name of the recording it was made from; empty where there was none."""
     hostname: str
     begin_utc_s: float | None
     duration_s: float | None
@@ -242,9 +245,11 @@ class Report(msgspec.Struct, tag="report"):
     gpu_hours_allocated: float | None
     """Devices used times the time to solution."""
     gpu_hours_active: float | None
-    """Their utilisation over time."""
+    """Their utilisation over the time in which it was read."""
+    gpu_hours_read: float | None
+    """That time: what the active hours are of."""
     energy: Energy | None
-    """Of all devices used."""
+    """Of all devices used; its seconds are those of one of them on average."""
     cost: Cost | None
     devices: list[DeviceReport]
     host: HostReport

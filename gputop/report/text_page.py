@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from itertools import groupby
 
 from gputop.export.table import Column, lay_out
 from gputop.report import words
-from gputop.report.compare import Comparison, changed, unmatched
+from gputop.report.compare import Comparison, unmatched
 from gputop.report.shape import Chart, DeviceReport, Report
 from gputop.text import ASCII_BLOCKS, BLOCKS, DEFAULT_UNITS, Units, display_width, fit, to_ascii
 
@@ -23,6 +24,7 @@ _SHOWN = {
 _LABEL, _CELL = 14, 10
 _RANKS = {"THERE": 1, "SM TIME": 2}
 """Columns of the processes that give way where there is little room, the higher first."""
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|°?[A-Za-z]{1,3})(?![A-Za-z]))")
 _COLOURS = {"critical": "1;31", "warning": "33", "notice": ""}
 
 
@@ -73,7 +75,9 @@ def _head(report: Report, look: Look) -> list[str]:
 def _hanging(text: str, look: Look, label: str, code: str = "2") -> list[str]:
     """Text behind a label, wrapped under itself."""
     room = max(look.width - len(label), 20)
-    parts = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+    whole = _BEFORE_UNIT.sub("\xa0", text)  # a number stays beside its unit
+    wrapped = textwrap.wrap(whole, room, break_on_hyphens=False) or [""]
+    parts = [part.replace("\xa0", " ") for part in wrapped]
     first = look.paint(label, code) + parts[0]
     return [first, *(" " * len(label) + part for part in parts[1:])]
 
@@ -218,7 +222,7 @@ def render_comparison(two: Comparison, look: Look | None = None) -> str:
         lines += ["", _title(device or "The whole run", look)]
         lines.append(look.paint(" " * 32 + "".join(h.rjust(15) for h in ("A", "B", "change")), "2"))
         for row in rows:
-            cells = "".join(cell.rjust(15) for cell in (*row.shown, changed(row)))
+            cells = "".join(cell.rjust(15) for cell in row.shown)
             lines.append(look.paint(fit(row.label, 31).ljust(32), "2") + cells)
     if note := unmatched(two):
         lines += ["", *_hanging(note, look, "Note  ")]

@@ -52,10 +52,10 @@ STATISTIC_HEADS = ("mean", "median", "p95", "max")
 
 
 def heading(report: Report) -> list[str]:
-    """Host, begin, and who made it."""
+    """File, host, begin, and who made it."""
     when = report.begin_utc_s
     moment = text.local_time(when, "%Y-%m-%d %H:%M:%S %z") if when is not None else ""
-    return [part for part in (report.hostname, moment, report.program) if part]
+    return [part for part in (report.file, report.hostname, moment, report.program) if part]
 
 
 def title(report: Report) -> str:
@@ -102,11 +102,16 @@ def _devices(report: Report, _: Units) -> Row | None:
 
 
 def _hours(report: Report, _: Units) -> Row | None:
-    allocated, active = report.gpu_hours_allocated, report.gpu_hours_active
+    allocated, active, read = (
+        report.gpu_hours_allocated, report.gpu_hours_active, report.gpu_hours_read,
+    )  # fmt: skip
     if not report.devices or allocated is None:
         return None
-    share = f" ({percent(active / allocated)})" if allocated and active is not None else ""
-    return Row("GPU-hours", f"{hours(allocated)} allocated, {hours(active)} active{share}")
+    said = f"{hours(allocated)} allocated, {hours(active)} active"
+    if active is not None and read:
+        part = "" if read >= 0.99 * allocated else f" of the {hours(read)} that were read"
+        said += f" ({percent(active / read)}{part})"
+    return Row("GPU-hours", said)
 
 
 def hours(number: float | None) -> str:
@@ -155,7 +160,7 @@ def _cpu_time(report: Report, units: Units) -> Row | None:
     if report.duration_s:
         parts.append(f"{(job.user_s + job.system_s) / report.duration_s:.2f} cores on average")
     if job.memory_peak_bytes is not None:
-        parts.append(f"{text.size(job.memory_peak_bytes, units)} most in one process")
+        parts.append(f"{text.size(job.memory_peak_bytes, units)} at most in one process")
     return Row("CPU time", ", ".join(parts))
 
 
@@ -163,11 +168,11 @@ def _host(report: Report, units: Units) -> Row | None:
     host = report.host
     if host.cpu is None:
         return None
-    cpu = f"CPU {percent(host.cpu.mean)} mean, {percent(host.cpu.maximum)} most"
+    cpu = f"CPU {percent(host.cpu.mean)} mean, {percent(host.cpu.maximum)} max"
     parts = [f"{cpu}, of {host.cpu_count} cores" if host.cpu_count else cpu]
     if host.memory_used_bytes is not None:
         pair = text.bytes_pair(host.memory_used_bytes.maximum, host.memory_total_bytes, units)
-        parts.append(f"memory {pair} most")
+        parts.append(f"memory {pair} at most")
     if host.iowait is not None and host.iowait.mean is not None:
         parts.append(f"iowait {percent(host.iowait.mean)}")
     return Row("Host", "; ".join(parts))

@@ -56,6 +56,15 @@ def test_what_was_told_stays_so_when_the_process_ends(proc):
     assert told(tree, GRANDCHILD) is True
 
 
+def test_a_process_that_ended_stays_the_job_s_while_the_driver_lists_it(proc):
+    tree = Tree(set, str(proc))
+    assert told(tree, GRANDCHILD) is True
+    (proc / str(GRANDCHILD) / "stat").unlink()
+    assert told(tree, GRANDCHILD, start=None) is True
+    tree.mark([])  # the driver has noticed
+    assert told(tree, GRANDCHILD, start=None) is None  # whoever this is
+
+
 def test_on_the_simulated_machine_somebody_stands_for_the_command():
     processes = [Process(1, user=SIMULATED_JOB), Process(2, user="bob")]
     Tree(set).mark(processes, simulated=True)

@@ -45,6 +45,13 @@ def test_a_verdict_and_a_throttle_reason_of_the_same_are_one():
     assert told(hot) == [("thermal slowdown", 0.3)]
 
 
+def test_the_advice_is_that_of_the_device_that_lost_most():
+    little, much = device(starved=10), device(starved=40)
+    little.verdicts[0].advice, much.verdicts[0].advice = "more memory", "a faster disk"
+    (change,) = changes([little, much])
+    assert change.advice == "a faster disk"
+
+
 def test_shares_are_of_all_devices_together():
     assert told(device(starved=40), device()) == [("starved", 0.2)]
 

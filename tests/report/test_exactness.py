@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import pytest
 
-from gputop.model.frame import HostReading, ReadTimes, SampleSpan
-from gputop.report.account import REBOOTED, Options
+from gputop.insight.verdicts import Verdict
+from gputop.model.frame import DeviceInfo, HostReading, ReadTimes, SampleSpan
+from gputop.report import words
+from gputop.report.account import NOBODY, REBOOTED, Options
+from gputop.report.device_account import DeviceAccount
 from gputop.report.moments import Moment
 from gputop.report.prices import Prices
 from tests.demo_records import demo_records
@@ -178,6 +181,24 @@ def test_tenths_idle_and_work():
     assert device.active_s == pytest.approx(7.08)
 
 
+def test_verdicts_share_the_time_in_which_one_stood():
+    def said(key, advice):
+        return Verdict(key, key, "measured", (), "", advice, "")
+
+    account = DeviceAccount(DeviceInfo(GPU, ""), 0.0)
+    for verdict, seconds in (
+        (said("starved", "more workers"), 3.0), (None, 50.0), (said("healthy", ""), 4.0),
+        (said("starved", "faster disk"), 2.0), (said("starved", "more workers"), 1.0),
+    ):  # fmt: skip
+        account.judge(verdict, seconds)
+    found = account.report(None, None, True, 60.0, 0.05, False)
+    # 6 s of starved and 4 s of healthy; in the other 50 s nothing could be said.
+    assert found.starved_share == pytest.approx(0.6)
+    shares = [(v.key, v.seconds, v.share, v.advice) for v in found.verdicts]
+    assert shares == [("starved", 6.0, pytest.approx(0.6), "more workers"),
+                      ("healthy", 4.0, pytest.approx(0.4), "")]  # fmt: skip
+
+
 def test_throttling_by_counter_and_by_bit():
     def at(second, counter, mask):
         return frame(second, reading(second, event_reasons=mask, sw_thermal_violation_s=counter))
@@ -203,6 +224,21 @@ def test_gpu_hours():
     assert [device.used for device in found.devices] == [True, True, False]
     assert found.gpu_hours_allocated == pytest.approx(2.0)
     assert found.gpu_hours_active == pytest.approx(1.25)
+
+
+def test_active_hours_are_told_of_the_hours_that_were_read():
+    # Two devices for an hour; one says nothing of its utilisation, the other half of the time.
+    records = [hello("GPU-0", "GPU-1")]
+    for at in range(0, 3601, 60):
+        busy = 0.5 if at <= 1800 else None
+        records.append(frame(at, reading(at, gpu_utilization=busy), reading(at, "GPU-1"),
+                             processes=[uses(1, 8), uses(2, 8, uuid="GPU-1")],
+                             interval_s=60.0))  # fmt: skip
+    found = report_of(*records)
+    assert found.gpu_hours_allocated == pytest.approx(2.0)
+    assert (found.gpu_hours_active, found.gpu_hours_read) == (pytest.approx(0.25), 0.5)
+    said = {row.label: row.value for row in words.summary(found)}
+    assert said["GPU-hours"] == "2.00 allocated, 0.25 active (50 % of the 0.50 that were read)"
 
 
 def test_the_host_is_weighed_too():
@@ -310,6 +346,19 @@ def test_integration_of_point_readings_agrees_within_one_per_cent_too():
         )
 
 
+def test_energy_of_several_devices_and_how_much_of_their_time_it_is_of():
+    # One is read for all 4 s at 100 W, the other is lost after 2 s at 200 W.
+    records = [hello("GPU-0", "GPU-1")]
+    for at in range(5):
+        lost = {"status": "lost"} if at > 2 else {"power_w": 200.0}
+        records.append(frame(at, reading(at, power_w=100.0), reading(at, "GPU-1", **lost),
+                             processes=[uses(1, 1), uses(2, 1, uuid="GPU-1")]))  # fmt: skip
+    found = report_of(*records).energy
+    assert found.joules == pytest.approx(4 * 100 + 2 * 200)
+    assert found.average_w == pytest.approx(300)
+    assert found.covered_s == pytest.approx((4 + 2) / 2)
+
+
 def test_cost_and_co2():
     prices = Prices(per_gpu_hour=2.0, per_kwh=0.3, co2_g_per_kwh=400.0, currency="EUR")
     records = [hello(), *(frame(at, reading(at, energy_j=at * 500.0), processes=[uses(1, 8)],
@@ -372,6 +421,27 @@ def test_memory_that_one_process_does_not_tell_is_not_summed_up():
     ours, _, rest = device.holders
     assert ours.memory_peak_bytes is None
     assert rest.memory_peak_bytes is None
+
+
+def test_a_process_that_could_not_be_told_is_in_the_rest_of_a_job_s_device():
+    held = [uses(1, 10, 0.5, True), uses(2, 20, 0.2, None)]
+    records = [frame(at, reading(at, memory_used_bytes=32 * GIB, gpu_utilization=0.8),
+                     processes=held) for at in (0, 1)]  # fmt: skip
+    ours, others, rest = device_of(job(0, 1), hello(), *records).holders
+    assert (ours.memory_peak_bytes, others.memory_peak_bytes) == (10 * GIB, 0)
+    assert rest.memory_peak_bytes == 22 * GIB
+    assert rest.sm_mean == pytest.approx(0.3)
+    held[0].job = None  # as everybody's is where there is no job
+    everybody, rest = device_of(hello(), *records).holders
+    assert (everybody.who, everybody.memory_peak_bytes) == ("others", 30 * GIB)
+    assert rest.memory_peak_bytes == 2 * GIB
+
+
+def test_a_job_without_a_process_on_a_device_says_whom_it_cannot_follow():
+    records = [hello(), *(frame(at, reading(at), processes=[uses(2, 20, job=False)])
+                          for at in (0, 1))]  # fmt: skip
+    assert NOBODY in report_of(job(0, 1), *records).notes
+    assert NOBODY not in report_of(*records).notes
 
 
 def test_where_processes_cannot_be_told_apart_every_device_counts_and_it_is_said():

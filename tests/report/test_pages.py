@@ -13,13 +13,13 @@ import pytest
 from gputop.model.frame import Hello
 from gputop.report import html_page, markdown_page, text_page
 from gputop.report.account import Options
-from gputop.report.compare import Comparison, changed, compare
+from gputop.report.compare import Comparison, compare
 from gputop.report.moments import Moment
 from gputop.report.shape import Chart, Report, encode
 from gputop.report.text_page import Look, spark, squeeze
-from gputop.text import display_width
+from gputop.text import Units, display_width
 from tests.demo_records import UTC_S, demo_records
-from tests.report.runs import frame, hello, job, reading, report_of, uses
+from tests.report.runs import frame, hello, job, reading, report_of, uses, utilised
 from tests.samples import NASTY
 
 EVIL = '"><script>alert(1)</script><img src=http://evil.example/x onerror=alert(1)>' + NASTY
@@ -72,6 +72,12 @@ def test_the_page_answers_the_questions():
                  "What would most likely shorten it", "input-starved", "thermal slowdown",
                  "of time in %", "readings cover", "device lost", "Processes"):  # fmt: skip
         assert said in page, said
+
+
+def test_a_number_stays_beside_its_unit():
+    for width in range(60, 121):
+        page = text_page.render(demo(), Look(width))
+        assert not re.search(r"^ *(%|(s|W|Wh|GiB|MHz)\b)", page, re.M), width
 
 
 def test_a_chart_shows_gaps_and_keeps_what_it_sums_up():
@@ -180,15 +186,41 @@ def test_two_runs_are_compared_value_by_value():
     found = {(row.device, row.name): row for row in two.differences}
     time = found[None, "duration_s"]
     assert (time.a, time.b, time.change) == (10, 5, -0.5)
-    assert changed(time) == "-50.0 %"
+    assert time.shown[2] == "-50.0 %"
     energy = found[None, "energy_j"]
     assert (energy.a, energy.b) == (pytest.approx(1000), pytest.approx(750))
     busy = found["GPU 0  H100 80GB HBM3", "gpu_utilization.mean"]
-    assert changed(busy) == "+30.0 pt"
+    assert busy.shown[2] == "+30.0 pt"
     for page in (text_page.render_comparison(two), markdown_page.render_comparison(two),
                  html_page.render_comparison(two)):  # fmt: skip
         assert "50.0 %" in page.replace("\\", "")
     assert msgspec.json.decode(encode(two), type=Comparison) == two
+
+
+def test_a_comparison_says_nothing_of_what_neither_run_read():
+    def run(celsius):
+        return report_of(
+            hello(),
+            *(frame(at, reading(at, temperature_c=celsius, gpu_utilization=0.5)) for at in (0, 1)),
+        )
+
+    found = {row.label: row for row in compare(run(60), run(70)).differences}
+    assert "Power, mean" not in found
+    warmer = found["Temperature, mean"]
+    assert warmer.change is None  # no temperature is twice another
+    assert warmer.shown == ("60 °C", "70 °C", "+10.0 °C")
+    in_f = compare(run(70), run(60), Units(temperature="f")).differences
+    assert ("158 °F", "140 °F", "-18.0 °F") in [row.shown for row in in_f]
+
+
+def test_charts_of_two_runs_have_one_scale_of_time():
+    def run(seconds):
+        return report_of(*utilised(*((at, 1.0) for at in range(seconds + 1))))
+
+    page = html_page.render_comparison(compare(run(40), run(10)))
+    lines = re.findall(r'<polyline class="line" points="([^"]*)"', page)
+    ends = [float(line.split()[-1].split(",")[0]) for line in lines]
+    assert ends == [480.0, 120.0]
 
 
 def test_devices_of_one_run_only_are_said():
@@ -196,7 +228,9 @@ def test_devices_of_one_run_only_are_said():
         frame(at, *(reading(at, u, gpu_utilization=1.0) for u in ("GPU-0", "GPU-1")))
         for at in (0, 1))))  # fmt: skip
     other = report_of(hello(), *(frame(at, reading(at, gpu_utilization=1.0)) for at in (0, 1)))
-    assert "1 only in A are not compared" in text_page.render_comparison(compare(one, other))
+    assert "Not compared: devices used 1 in A only." in text_page.render_comparison(
+        compare(one, other)
+    )
 
 
 # -- moments -------------------------------------------------------------------------------------
