@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import msgspec
 
@@ -103,17 +102,17 @@ class Follower:
 
     def end(self, ended: Ended) -> None:
         """The command has ended: keep that, and wait a moment for a reading made after it."""
-        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        at = ended.boottime_s
         with self._changed:
             self._job = msgspec.structs.replace(
-                self._job, ended_s=now, exit_code=ended.exit_code, signal=ended.signal,
+                self._job, ended_s=at, exit_code=ended.exit_code, signal=ended.signal,
                 user_s=ended.user_s, system_s=ended.system_s,
                 memory_peak_bytes=ended.memory_peak_bytes, left_running=self._tree.count(),
             )  # fmt: skip
             self._keep(self._job)  # in a recording it stands behind the first hello
             if self._has_devices:
                 self._source.send(SetInterval(LAST_INTERVAL_S))
-                self._changed.wait_for(lambda: self._newest_s >= now, LAST_FRAME_S)
+                self._changed.wait_for(lambda: self._newest_s >= at, LAST_FRAME_S)
             elif self._starting:  # what is missing is worth a moment too
                 self._changed.wait_for(lambda: not self._starting, LAST_FRAME_S)
             self._done = True

@@ -22,9 +22,10 @@ from gputop.commands.reporting import (
     look_of,
     put,
 )
-from gputop.errors import CollectorFailed, GputopError, UsageError
+from gputop.errors import CollectorFailed, ExportFailed, GputopError, UsageError
 from gputop.job.command import Command
 from gputop.job.kernel import become_subreaper
+from gputop.report.formats import FORMATS, Format
 
 if TYPE_CHECKING:
     from gputop.recording import RecordingWriter
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: there is no command, or the flags do not fit together.
         SettingsError: the settings are broken.
-        ExportFailed: the recording cannot be created, or is there already.
+        ExportFailed: the recording cannot be created, or it or the report is there already.
         CannotRun: the command is not there, or cannot be executed.
     """
     from gputop.settings import load
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     settings = load(args)
     path = Path(args.report) if args.report else None
     form = format_of(args, path)  # its mistakes before the command's hours
+    if path is not None and os.path.lexists(path):
+        raise ExportFailed(f"{path} exists already; choose another name.")
     recording = _open_recording(args)
     follows = become_subreaper()
     utc, boottime = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -95,16 +98,26 @@ def run(args: argparse.Namespace) -> int:
     ended = command.wait()
     follower.end(ended)
     command.let_go()
-    try:
-        if account is not None:
-            look = look_of(settings, sys.stderr, path is not None)
-            put(form.page.render(account.report(), look), form, path, sys.stderr, force=False)
-        for problem in follower.problems:
+    for problem in [*follower.problems, *_told(account, settings, form, path)]:
+        with contextlib.suppress(OSError):  # how the command ended matters more than our words
             print(f"gputop: {problem}", file=sys.stderr)
-    except (GputopError, OSError) as failed:  # how the command ended matters more than our page
-        with contextlib.suppress(OSError):
-            print(f"gputop: {failed}", file=sys.stderr)
     return ended.follow()
+
+
+def _told(
+    account: Account | None, settings: Settings, form: Format, path: Path | None
+) -> list[str]:
+    """Write the report; where its file cannot be written, to stderr. Returns what went wrong."""
+    if account is None:
+        return []
+    try:
+        look = look_of(settings, sys.stderr, path is not None)
+        put(form.page.render(account.report(), look), form, path, sys.stderr, force=False)
+    except (GputopError, OSError) as problem:
+        if path is None:
+            return [str(problem)]
+        return [str(problem), *_told(account, settings, FORMATS["text"], None)]
+    return []
 
 
 def _open_recording(args: argparse.Namespace) -> RecordingWriter | None:

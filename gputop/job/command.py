@@ -55,6 +55,8 @@ class Ended:
     memory_peak_bytes: int | None
     """Of the largest of these processes; None where it was smaller than we are, which the kernel
     counts too: the command began as a copy of us."""
+    boottime_s: float
+    """When it ended, by CLOCK_BOOTTIME."""
 
     def follow(self) -> int:
         """End the way it ended: by the same signal, so that a shell's loop or a scheduler sees
@@ -84,6 +86,7 @@ class Command:
         self._pid: int | None = None
         self._early: list[int] = []
         self._ended = False
+        self._ended_s: float | None = None
         self._of_orphans = [0.0, 0.0, 0.0]
         passed_on = [n for n in _PASSED_ON if signal.getsignal(n) is not signal.SIG_IGN]
         self._witness = _witness()
@@ -93,7 +96,7 @@ class Command:
         for number in _OF_THE_TERMINAL:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _nothing)
-        signal.signal(signal.SIGCHLD, self._bury_orphans)
+        signal.signal(signal.SIGCHLD, self._child_changed)
         try:
             self._own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             self._pid = _spawn(command)
@@ -102,6 +105,7 @@ class Command:
             raise
         for early in self._early:  # it was not there yet when the group got them
             self._send(early)
+        self._note_end()  # it may have ended before its pid was known
         _let_go_of_its_files()
 
     @property
@@ -132,6 +136,7 @@ class Command:
             usage.ru_utime + self._of_orphans[0],
             usage.ru_stime + self._of_orphans[1],
             most_kib * 1024 if most_kib > self._own_kib else None,
+            _now_s() if self._ended_s is None else self._ended_s,
         )
 
     def let_go(self) -> None:
@@ -174,7 +179,19 @@ class Command:
         stat = procfs.process_stat(self.pid)
         return stat is not None and stat.state == "T"
 
-    def _bury_orphans(self, _: int, __: FrameType | None) -> None:
+    def _child_changed(self, _: int, __: FrameType | None) -> None:
+        self._note_end()
+        self._bury_orphans()
+
+    def _note_end(self) -> None:
+        """Keep when the command ended: whoever waits for it may be busy then."""
+        with contextlib.suppress(ChildProcessError):
+            if self._pid is None or self._ended_s is not None:
+                return
+            if os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                self._ended_s = _now_s()
+
+    def _bury_orphans(self) -> None:
         """Bury descendants whose parent ended before them; init would have."""
         with contextlib.suppress(ChildProcessError):
             while self._pid is not None:  # until then the command itself would pass for one
@@ -185,6 +202,10 @@ class Command:
                 self._of_orphans[0] += usage.ru_utime
                 self._of_orphans[1] += usage.ru_stime
                 self._of_orphans[2] = max(self._of_orphans[2], usage.ru_maxrss)
+
+
+def _now_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _witness() -> Witness | None:

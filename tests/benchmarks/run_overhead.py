@@ -31,27 +31,30 @@ from tests.benchmarks.usage import usage
 from tests.e2e.program import arguments, children, command_line, environment
 from tests.fake_driver import compiler
 
-WARM_UP_S = 4.0
+WARM_UP_S = 3.0
 """By then gputop has started and the devices have answered."""
 
 COMPUTE = """
 import sys, time
-began, until = time.monotonic(), time.monotonic() + float(sys.argv[1])
-turns = 0
-while time.monotonic() < until:
-    for _ in range(20_000):
-        pass
-    turns += 1
-print(began, turns / (time.monotonic() - began), time.monotonic())
+began = time.monotonic()
+for seconds in map(float, sys.argv[1:]):
+    turns, since = 0, time.monotonic()
+    while (passed := time.monotonic() - since) < seconds:
+        for _ in range(20_000):
+            pass
+        turns += 1
+print(began, turns / passed if passed else 0, time.monotonic())
 """
-"""Keeps one core busy for so many seconds; says when it began, its turns a second, and its end."""
+"""Keeps one core busy for so many seconds, and so many more; says when it began, its turns a second
+in the latter, and when it ended.
+"""
 
 ON_EVERY_CORE = """
 import subprocess, sys
-words = [sys.executable, "-c", sys.argv[1], sys.argv[2]]
-started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(int(sys.argv[3]))]
+words = [sys.executable, "-c", *sys.argv[2:]]
+started = [subprocess.Popen(words, stdout=subprocess.PIPE) for _ in range(int(sys.argv[1]))]
 print(sum(float(one.communicate()[0].split()[1]) for one in started))
-"""  # noqa: E501
+"""
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,10 @@ class Machine:
         return float(self._start(words).communicate()[0].split()[0]) - before
 
     def work(self, seconds: float, plain: bool) -> float:
-        """Turns a second of a command that keeps every core busy."""
+        """Turns a second of a command that keeps every core busy, once gputop has started."""
         cores = str(len(os.sched_getaffinity(0)))
-        words = [sys.executable, "-c", ON_EVERY_CORE, COMPUTE, str(seconds), cores]
+        times = str(WARM_UP_S), str(seconds)
+        words = [sys.executable, "-c", ON_EVERY_CORE, cores, COMPUTE, *times]
         return float(self._start(words if plain else [*self.prefix, *words]).communicate()[0])
 
     def ratio(self, pairs: int, seconds: float) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ PLAIN = ("run", "-q", "--")
 COUNTS = """
 import os, signal, time
 got, parent = [], os.getppid()
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH):
     signal.signal(number, lambda number, _: got.append(number))
 print("ready", flush=True)
 while os.getppid() == parent:
@@ -154,7 +155,7 @@ def test_a_pipe_ends_when_the_command_has_closed_it(begin):
 def test_a_signal_arrives_once_whether_sent_to_us_or_to_the_group(begin):
     process = begin([sys.executable, "-c", COUNTS], process_group=0)
     said(process, "ready")
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT, signal.SIGWINCH):
         os.kill(process.pid, number)
         assert said(process, "").split() == [str(int(number))]
         os.killpg(process.pid, number)
@@ -201,7 +202,64 @@ def terminal(folder: Path, home: Path) -> Iterator[Callable[..., Terminal]]:
         each.close()
 
 
-def test_a_full_screen_program_looks_and_answers_the_same(terminal, folder):
+CURSES = """
+import curses, sys
+def main(screen):
+    keys = []
+    while True:
+        screen.erase()
+        lines, columns = screen.getmaxyx()
+        screen.addstr(0, 0, f"{columns}x{lines} {keys}")
+        screen.addstr(lines - 1, 2, "the last line", curses.A_REVERSE)
+        screen.refresh()
+        key = screen.getch()
+        if key == ord("q"):
+            return
+        if key != curses.KEY_RESIZE:
+            keys.append(curses.keyname(key).decode())
+curses.wrapper(main)
+sys.exit(7)
+"""
+
+
+def test_a_curses_program_looks_and_answers_the_same(terminal):
+    pictures = []
+    program = [sys.executable, "-c", CURSES]
+    for command in (program, command_line([*PLAIN, *program])):
+        screen = terminal(command)
+        screen.wait_for("80x24", PATIENCE_S)
+        screen.resize(100, 30)
+        screen.type("up", "x")
+        screen.wait_for(r"100x30 .*'x'", PATIENCE_S)  # the size of a terminal arrives as a signal
+        screen.wait_quiet()
+        pictures.append(screen.lines())
+        screen.type("q")
+        assert screen.exit_code(PATIENCE_S) == 7
+        assert screen.is_restored(), screen.describe()
+    assert pictures[0] == pictures[1]
+
+
+PROGRESS = """
+test -t 0 && test -t 1 && test -t 2 && stty size
+for share in 10 50 100; do printf '\\r%s %% done' $share >&2; done
+echo; printf 'go on? '; read answer; echo "<$answer>"
+"""
+
+
+def test_a_progress_bar_and_a_question_look_the_same(terminal):
+    pictures = []
+    for command in ([*SHELL, PROGRESS], command_line([*PLAIN, *SHELL, PROGRESS])):
+        screen = terminal(command)
+        screen.wait_for(r"100 % done\s+go on\?", PATIENCE_S)
+        screen.type(*"yes", "enter")
+        assert screen.exit_code(PATIENCE_S) == 0
+        assert screen.find("^24 80")
+        pictures.append(screen.lines())
+    assert pictures[0] == pictures[1]
+
+
+@pytest.mark.skipif(shutil.which("vi") is None, reason="there is no vi")
+def test_an_editor_looks_and_answers_the_same(terminal, folder):
     (folder / "text").write_text("".join(f"line {n}\n" for n in range(200)))
     pictures = []
     for command in (["vi", "text"], command_line([*PLAIN, "vi", "text"])):
@@ -250,6 +308,21 @@ def test_ctrl_z_stops_it_and_fg_brings_it_back(terminal):
     shell.wait_for(r"code=0\n(.*\n)*prompt>$", PATIENCE_S)
     shell.type("ctrl-d")
     shell.exit_code(PATIENCE_S)
+
+
+def test_a_job_in_the_background_stops_at_the_terminal_and_goes_on_in_the_foreground(terminal):
+    shell = terminal(["bash", "--norc", "-i"], PS1="prompt> ")
+    shell.wait_for("prompt>", PATIENCE_S)
+    program = "'read line; echo \"<$line>\"; exit 9'"
+    shell.type(*"set -b", "enter")  # what becomes of a job is said at once
+    shell.type(*" ".join(command_line([*PLAIN, "sh", "-c", program])), " ", "&", "enter")
+    shell.wait_for("Stopped", PATIENCE_S)
+    shell.type("f", "g", "enter")
+    shell.wait_for(r"fg\s+\S+python", PATIENCE_S)
+    shell.type(*"words", "enter")
+    shell.wait_for("<words>", PATIENCE_S)
+    shell.type(*"echo code=$?", "enter")
+    shell.wait_for("code=9", PATIENCE_S)
 
 
 # -- the report ----------------------------------------------------------------------------------
@@ -307,6 +380,32 @@ def test_without_a_driver_it_runs_and_says_so_in_a_sentence(begin):
     )
     assert "Time to solution" in errors
     assert "\x1b" not in errors
+
+
+def test_the_time_is_the_command_s_also_when_it_ends_before_we_are_ready(begin):
+    process = begin(["true"], "--format", "json")
+    report = json.loads(process.communicate(timeout=PATIENCE_S)[1])
+    assert report["notes"] == ["It ended before the first reading."]
+    # By then half of what the report takes was not even loaded: that is the time it is held to.
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import gputop.report.account"], check=True)
+    assert report["duration_s"] < time.monotonic() - began
+
+
+def test_a_report_goes_to_its_file_or_is_not_lost(begin, folder):
+    process = begin(["true"], "--report", "a.json")
+    assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert json.loads((folder / "a.json").read_text())["job"]["exit_code"] == 0
+    process = begin(["echo", "ran"], "--report", "a.json")  # said before the command's hours
+    assert process.communicate(timeout=PATIENCE_S) == (
+        "", "gputop: a.json exists already; choose another name.\n"
+    )  # fmt: skip
+    assert process.returncode == 1
+    process = begin([*SHELL, "exit 4"], "--report", "nowhere/a.json")
+    errors = process.communicate(timeout=PATIENCE_S)[1]
+    assert process.returncode == 4
+    assert "Time to solution" in errors
+    assert "gputop: The folder nowhere does not exist" in errors
 
 
 def test_the_report_of_the_demo_is_on_stderr(begin):
