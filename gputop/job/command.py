@@ -32,6 +32,8 @@ _PASSED_ON = (
 _OF_THE_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 """The command stops on them by itself, and we after it."""
 _SETTLE_S = 0.01
+_SLACK_KIB = 1024
+"""The kernel counts pages in bundles, so two looks at the same memory differ a little."""
 
 
 class CannotRun(GputopError):
@@ -98,8 +100,8 @@ class Command:
                 signal.signal(number, _nothing)
         signal.signal(signal.SIGCHLD, self._child_changed)
         try:
-            self._own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             self._pid = _spawn(command)
+            self._own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + _SLACK_KIB
         except BaseException:
             self.let_go()
             raise

@@ -1,12 +1,8 @@
 """`python -m tests.benchmarks.run_overhead`: what `gputop run` costs the command it runs.
 
-Two ways, since neither is enough on a machine with neighbours:
-
-- the CPU time of gputop's own processes while a command computes, by the kernel's clocks. What
-  they use the command cannot have, so this is an upper bound of what it loses, and noise in the
-  speed of the machine does not enter it;
-- how much work a command that keeps every core busy does in a fixed time, with and without
-  `gputop run`, in many short turns. The median of the ratios of neighbours in time is told.
+What a command loses is the CPU time that gputop takes from it, and what it computes less in the
+CPU time that it keeps (caches, the other half of a core). Both are measured by the kernel's CPU
+clocks: time that neighbours take is in neither.
 """
 
 from __future__ import annotations
@@ -37,24 +33,14 @@ WARM_UP_S = 3.0
 COMPUTE = """
 import sys, time
 began = time.monotonic()
-for seconds in map(float, sys.argv[1:]):
-    turns, since = 0, time.monotonic()
-    while (passed := time.monotonic() - since) < seconds:
-        for _ in range(20_000):
-            pass
-        turns += 1
-print(began, turns / passed if passed else 0, time.monotonic())
+turns = 0
+while time.monotonic() - began < float(sys.argv[1]):
+    for _ in range(20_000):
+        pass
+    turns += 1
+print(began, turns / time.process_time(), time.monotonic())
 """
-"""Keeps one core busy for so many seconds, and so many more; says when it began, its turns a second
-in the latter, and when it ended.
-"""
-
-ON_EVERY_CORE = """
-import subprocess, sys
-words = [sys.executable, "-c", *sys.argv[2:]]
-started = [subprocess.Popen(words, stdout=subprocess.PIPE) for _ in range(int(sys.argv[1]))]
-print(sum(float(one.communicate()[0].split()[1]) for one in started))
-"""
+"""Computes for so many seconds; says when it began, its turns in a second of CPU time, its end."""
 
 
 @dataclass(frozen=True)
@@ -104,26 +90,23 @@ class Machine:
         before = time.monotonic()
         return float(self._start(words).communicate()[0].split()[0]) - before
 
-    def work(self, seconds: float, plain: bool) -> float:
-        """Turns a second of a command that keeps every core busy, once gputop has started."""
-        cores = str(len(os.sched_getaffinity(0)))
-        times = str(WARM_UP_S), str(seconds)
-        words = [sys.executable, "-c", ON_EVERY_CORE, cores, COMPUTE, *times]
-        return float(self._start(words if plain else [*self.prefix, *words]).communicate()[0])
-
-    def ratio(self, pairs: int, seconds: float) -> tuple[float, float]:
-        """How much less work is done under `gputop run`: the median, and how far off it may be
-        (half the range that holds the median with a probability of 95 %).
+    def slower(self, pairs: int, seconds: float) -> tuple[float, float]:
+        """How much less is computed in a second of CPU time under `gputop run`: the median of
+        pairs of neighbours, and half the range that holds it with a probability of 95 %.
         """
+        words = [sys.executable, "-c", COMPUTE, str(seconds)]
         found = []
         for _ in range(pairs):
-            order = random.sample((True, False), 2)
-            done = {plain: self.work(seconds, plain) for plain in order}
-            found.append(1 - done[False] / done[True])
+            with_us = random.sample((True, False), 2)
+            done = {us: self._turns([*self.prefix, *words] if us else words) for us in with_us}
+            found.append(1 - done[True] / done[False])
         found.sort()
         reach = round(0.98 * pairs**0.5)
         low, high = max(pairs // 2 - reach, 0), min((pairs - 1) // 2 + reach, pairs - 1)
         return statistics.median(found), (found[high] - found[low]) / 2
+
+    def _turns(self, words: Sequence[str]) -> float:
+        return float(self._start(words).communicate()[0].split()[1])
 
     def _start(self, words: Sequence[str]) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -155,24 +138,24 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="runs for the CPU time (default: 3)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each (default: 20)")
     parser.add_argument("--pairs", type=int, default=30, help="turns each way (default: 30)")
-    parser.add_argument("--turn", type=float, default=4.0, help="seconds of a turn (default: 4)")
+    parser.add_argument("--turn", type=float, default=3.0, help="seconds of a turn (default: 3)")
     parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     print(f"| machine | running ms/s | of {cores} cores | begin ms | delay ms | rest ms | "
-          "less work |\n|---|--:|--:|--:|--:|--:|--:|")  # fmt: skip
+          "slower |\n|---|--:|--:|--:|--:|--:|--:|")  # fmt: skip
     document = {}
     with machines() as found:
         for machine in found:
             costs = [asdict(machine.cost(args.seconds)) for _ in range(args.runs)]
             middle = Cost(**{key: statistics.median(c[key] for c in costs) for key in costs[0]})
-            less, reach = machine.ratio(args.pairs, args.turn) if args.pairs else (0.0, 0.0)
-            document[machine.title] = {"costs": costs, "less_work": less, "reach": reach}
+            slower = machine.slower(args.pairs, args.turn) if args.pairs else None
+            document[machine.title] = {"costs": costs, "slower": slower}
+            said = f"{slower[0] * 100:+.2f} ± {slower[1] * 100:.2f} %" if slower else "–"
             print(
                 f"| {machine.title} | {middle.running_ms_per_s:.1f} "
                 f"| {middle.running_ms_per_s / cores / 10:.2f} % | {middle.begin_ms:.0f} "
-                f"| {middle.delay_ms:.0f} | {middle.rest_ms:.0f} "
-                f"| {less * 100:+.2f} ± {reach * 100:.2f} % |",
+                f"| {middle.delay_ms:.0f} | {middle.rest_ms:.0f} | {said} |",
                 flush=True,
             )
     if args.json:
