@@ -117,10 +117,10 @@ def _of_the_devices(a: Report, b: Report, units: Units) -> Iterator[Difference]:
 def _held_back(both: Sequence[DeviceReport], name: str) -> Iterator[Difference]:
     titles = {reason.key: reason.title for device in both for reason in device.held_back}
     for key, title in titles.items():
-        # A reason that is not listed did not hold the device back, where the others were read.
+        # A reason that is not listed did not hold the device back, where reasons were read.
         shares = [
-            next((r.share for r in device.held_back if r.key == key), 0.0 if device.covered_s
-                 else None)
+            next((r.share for r in device.held_back if r.key == key),
+                 0.0 if device.held_back_read_s else None)
             for device in both
         ]  # fmt: skip
         yield from _difference(f"held_back.{key}", title.capitalize(), shares, text.percent, name)

@@ -140,6 +140,7 @@ class DeviceAccount:
             starved_share=self._starved(),
             energy=self._energy(),
             held_back=held_back(state) if state else [],
+            held_back_read_s=state.throttle.session_read_s if state else 0.0,
             verdicts=self._shares(),
             holders=self.holders.report(self.memory_total, with_job),
         )  # fmt: skip

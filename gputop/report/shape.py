@@ -155,6 +155,8 @@ class DeviceReport(msgspec.Struct):
     """Of the time with a verdict: that which said the input cannot keep up."""
     energy: Energy | None
     held_back: list[HeldBack]
+    held_back_read_s: float
+    """Seconds in which it was read whether anything held it back."""
     verdicts: list[VerdictShare]
     """Longest first."""
     holders: list[Holder]

@@ -256,6 +256,8 @@ def _time_parts(device: DeviceReport) -> Iterator[str]:
 
 
 def _held_back(device: DeviceReport) -> Iterator[str]:
+    if device.covered_s and not device.held_back_read_s and device.parent is None:
+        yield "the driver did not say"
     for reason in device.held_back:
         sampled = ", sampled" if reason.basis == "sampled" else ""
         yield f"{reason.title} {percent(reason.share)} of the time{sampled}"

@@ -155,6 +155,11 @@ class ThrottleAccount:
         ]  # fmt: skip
         return sorted(found, key=lambda share: -share.share)
 
+    @property
+    def session_read_s(self) -> float:
+        """Seconds since the first reading in which it was read whether anything held it back."""
+        return max(account.session_read_s for account in self._accounts.values())
+
     def windows(self, now: float) -> Throttling:
         """The shares of the last minute, the last ten and the session."""
         minute, ten = (tuple(self.shares(now, window_s)) for window_s in (60.0, 600.0))

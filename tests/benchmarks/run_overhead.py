@@ -2,15 +2,17 @@
 
 What a command loses is the CPU time that gputop takes from it, and what it computes less in the
 CPU time that it keeps (caches, the other half of a core). Both are measured by the kernel's CPU
-clocks: time that neighbours take is in neither.
+clocks, so that the time which neighbours take is in neither. For the second gputop is stopped and
+continued every second beside one command: a machine that is fast now and slow then is so for both.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
-import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.benchmarks.measure import Workplace
 from tests.benchmarks.rows import ROWS
@@ -29,18 +32,22 @@ from tests.fake_driver import compiler
 
 WARM_UP_S = 3.0
 """By then gputop has started and the devices have answered."""
+HALF_S = 1.0
+"""How long gputop sleeps, and is awake, in a round: as long as its interval is."""
 
 COMPUTE = """
 import sys, time
-began = time.monotonic()
-turns = 0
-while time.monotonic() - began < float(sys.argv[1]):
-    for _ in range(20_000):
-        pass
-    turns += 1
-print(began, turns / time.process_time(), time.monotonic())
+began = now = time.monotonic()
+print(began, 0, 0)
+while now - began < float(sys.argv[1]):
+    turns, cpu, since = 0, time.process_time(), now
+    while now - since < 0.1:
+        for _ in range(5_000):
+            pass
+        turns, now = turns + 1, time.monotonic()
+    print(now, turns, time.process_time() - cpu)
 """
-"""Computes for so many seconds; says when it began, its turns in a second of CPU time, its end."""
+"""Computes for so many seconds; says every 0.1 s when it is, its turns, and their CPU time."""
 
 
 @dataclass(frozen=True)
@@ -68,51 +75,78 @@ class Machine:
 
     def cost(self, seconds: float) -> Cost:
         """Run a command that computes for so long, and look at what runs beside it."""
-        plain = self._delay([sys.executable, "-c", COMPUTE, "0"])
+        plain = self._delay()
         before = time.monotonic()
-        whole = self._start([*self.prefix, sys.executable, "-c", COMPUTE, str(seconds + WARM_UP_S)])
+        run = self._start(seconds + WARM_UP_S)
         time.sleep(WARM_UP_S)
-        (command,) = (pid for pid in children(whole.pid) if arguments(pid)[1:2] == ["-c"])
-        ours = {whole.pid, *children(whole.pid)} - {command}
+        ours = _ours(run.pid)
         at, first = time.monotonic(), usage(ours)
         time.sleep(max(at + seconds - 1.0 - time.monotonic(), 0.0))
         rate = usage(ours).cpu_since(first) / (time.monotonic() - at)
-        out, _ = whole.communicate()
-        began, _, ended = map(float, out.split())
+        lines = _lines(run)
         return Cost(
             begin_ms=(sum(first.cpu_s.values()) - rate * WARM_UP_S) * 1000,
             running_ms_per_s=rate * 1000,
-            delay_ms=(began - before - plain) * 1000,
-            rest_ms=(time.monotonic() - ended) * 1000,
+            delay_ms=(lines[0].at - before - plain) * 1000,
+            rest_ms=(time.monotonic() - lines[-1].at) * 1000,
         )
 
-    def _delay(self, words: Sequence[str]) -> float:
+    def _delay(self) -> float:
         before = time.monotonic()
-        return float(self._start(words).communicate()[0].split()[0]) - before
+        return _lines(self._start(0, plain=True))[0].at - before
 
-    def slower(self, pairs: int, seconds: float) -> tuple[float, float]:
-        """How much less is computed in a second of CPU time under `gputop run`: the median of
-        pairs of neighbours, and half the range that holds it with a probability of 95 %.
+    def slower(self, rounds: int) -> tuple[float, float]:
+        """How much less the command computes in a second of CPU time while gputop is awake: the
+        median of the rounds, and half the range that holds it with a probability of 95 %.
         """
-        words = [sys.executable, "-c", COMPUTE, str(seconds)]
-        found = []
-        for _ in range(pairs):
-            with_us = random.sample((True, False), 2)
-            done = {us: self._turns([*self.prefix, *words] if us else words) for us in with_us}
-            found.append(1 - done[True] / done[False])
-        found.sort()
-        reach = round(0.98 * pairs**0.5)
-        low, high = max(pairs // 2 - reach, 0), min((pairs - 1) // 2 + reach, pairs - 1)
+        run = self._start(WARM_UP_S + 2 * rounds * HALF_S + 1)
+        time.sleep(WARM_UP_S)
+        ours, edges = _ours(run.pid), [time.monotonic()]
+        for number in range(2 * rounds):
+            for pid in ours:
+                os.kill(pid, signal.SIGCONT if number % 2 else signal.SIGSTOP)
+            time.sleep(HALF_S)
+            edges.append(time.monotonic())
+        lines = _lines(run)
+        rates = [_rate(lines, start, end) for start, end in itertools.pairwise(edges)]
+        found = sorted(
+            1 - awake / asleep for asleep, awake in zip(rates[::2], rates[1::2], strict=True)
+        )
+        reach = round(0.98 * rounds**0.5)
+        low, high = max(rounds // 2 - reach, 0), min((rounds - 1) // 2 + reach, rounds - 1)
         return statistics.median(found), (found[high] - found[low]) / 2
 
-    def _turns(self, words: Sequence[str]) -> float:
-        return float(self._start(words).communicate()[0].split()[1])
-
-    def _start(self, words: Sequence[str]) -> subprocess.Popen[str]:
+    def _start(self, seconds: float, plain: bool = False) -> subprocess.Popen[str]:
+        """The command that computes."""
+        words = [sys.executable, "-c", COMPUTE, str(seconds)]
         return subprocess.Popen(
-            words, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True,
+            words if plain else [*self.prefix, *words], env=self.env, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
+
+
+class Line(NamedTuple):
+    """What the command says of a tenth of a second."""
+
+    at: float
+    turns: float
+    cpu_s: float
+
+
+def _lines(run: subprocess.Popen[str]) -> list[Line]:
+    """All of it, once it has ended."""
+    return [Line(*map(float, line.split())) for line in run.communicate()[0].splitlines()]
+
+
+def _rate(lines: Sequence[Line], start: float, end: float) -> float:
+    """Turns in a second of CPU time, of what lies between two moments."""
+    within = [b for a, b in itertools.pairwise(lines) if start <= a.at and b.at <= end]
+    return sum(line.turns for line in within) / sum(line.cpu_s for line in within)
+
+
+def _ours(runner: int) -> set[int]:
+    """The processes of a `gputop run`, its command aside."""
+    return {runner, *(pid for pid in children(runner) if arguments(pid)[1:2] != ["-c"])}
 
 
 @contextmanager
@@ -137,8 +171,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.run_overhead")
     parser.add_argument("--runs", type=int, default=3, help="runs for the CPU time (default: 3)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each (default: 20)")
-    parser.add_argument("--pairs", type=int, default=30, help="turns each way (default: 30)")
-    parser.add_argument("--turn", type=float, default=3.0, help="seconds of a turn (default: 3)")
+    parser.add_argument("--rounds", type=int, default=60, help="of two seconds (default: 60)")
     parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
@@ -149,7 +182,7 @@ def main() -> int:
         for machine in found:
             costs = [asdict(machine.cost(args.seconds)) for _ in range(args.runs)]
             middle = Cost(**{key: statistics.median(c[key] for c in costs) for key in costs[0]})
-            slower = machine.slower(args.pairs, args.turn) if args.pairs else None
+            slower = machine.slower(args.rounds) if args.rounds else None
             document[machine.title] = {"costs": costs, "slower": slower}
             said = f"{slower[0] * 100:+.2f} ± {slower[1] * 100:.2f} %" if slower else "–"
             print(

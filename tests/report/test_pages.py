@@ -213,6 +213,25 @@ def test_a_comparison_says_nothing_of_what_neither_run_read():
     assert ("158 °F", "140 °F", "-18.0 °F") in [row.shown for row in in_f]
 
 
+def test_a_device_whose_throttling_was_not_read_is_not_said_to_be_free_of_it():
+    def run(mask):
+        return report_of(
+            hello(),
+            *(frame(at, reading(at, gpu_utilization=0.5, event_reasons=mask)) for at in (0, 1)),
+        )
+
+    capped, free, unread = run(0x4), run(0), run(None)
+    assert "the driver did not say" in text_page.render(unread)
+    assert "the driver did not say" not in text_page.render(free)
+
+    def cap(a, b):
+        rows = {row.name: row for row in compare(a, b).differences}
+        return rows["held_back.sw_power_cap"].shown
+
+    assert cap(capped, free) == ("100 %", "0 %", "-100.0 pt")
+    assert cap(capped, unread) == ("100 %", "–", "–")
+
+
 def test_charts_of_two_runs_have_one_scale_of_time():
     def run(seconds):
         return report_of(*utilised(*((at, 1.0) for at in range(seconds + 1))))
