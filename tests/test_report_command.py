@@ -36,6 +36,14 @@ def test_a_part_of_it(recording, capsys):
     assert json.loads(capsys.readouterr().out)["duration_s"] == pytest.approx(10)
 
 
+def test_a_part_without_a_reading_is_no_report(recording, capsys):
+    assert run(["report", str(recording), "--from", "5m"]) == 1
+    assert re.fullmatch(
+        r"gputop: .*demo\.ndjson\.zst has no reading in the time asked for: its first is of "
+        r"[-\d]+ \d\d:\d\d:\d\d, its last 30 s later\.\n", capsys.readouterr().err
+    )  # fmt: skip
+
+
 def test_the_suffix_chooses_the_format(recording, tmp_path, capsys):
     for name, begins in (("a.html", "<!doctype"), ("a.md", "# "), ("a.json", "{"),
                          ("a.txt", "recording")):  # fmt: skip

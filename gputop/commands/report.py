@@ -16,7 +16,7 @@ from gputop.commands.reporting import (
     look_of,
     put,
 )
-from gputop.errors import UsageError
+from gputop.errors import GputopError, UsageError
 from gputop.report.moments import Moment
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def _report(path: Path, options: Options) -> Report:
     reader = read(path)
     for record in _with_progress(reader, path):
         account.add(record)
+    if account.missed:
+        raise GputopError(f"{path} {account.missed}.")
     if reader.ending is not None and reader.ending.sentence:
         account.note(reader.ending.sentence)
     return account.report()

@@ -42,7 +42,7 @@ from gputop.report.shape import (
 )
 from gputop.sources.base import no_driver
 from gputop.state.store import Store, cpu_load, host_memory
-from gputop.text import clean
+from gputop.text import clean, duration, local_time
 
 REBOOTED = "The machine was restarted meanwhile: this is the time after it."
 
@@ -84,6 +84,7 @@ class Account:
         self._memory: Series | None = None
         self._iowait: Series | None = None
         self._first: Frame | None = None
+        self._newest_s = 0.0
         self._limits: tuple[float, float] = (float("-inf"), float("inf"))
         self._window = Window(0.0)
         self._last_s = self._interval_s = 0.0
@@ -117,6 +118,18 @@ class Account:
         """Have the report say what its reader must know."""
         self._notes[sentence] = None
 
+    @property
+    def missed(self) -> str:
+        """Why there is nothing to report although there were readings; else empty."""
+        first = self._first
+        if first is None or self._frames:
+            return ""
+        begin = local_time(first.utc_s, "%Y-%m-%d %H:%M:%S")
+        span = duration(self._newest_s - first.boottime_s)
+        return (
+            f"has no reading in the time asked for: its first is of {begin}, its last {span} later"
+        )
+
     # -- time ---------------------------------------------------------------------------------
 
     def _inside(self, at: float) -> bool:
@@ -143,7 +156,7 @@ class Account:
     def _add_frame(self, frame: Frame) -> None:
         if self._first is None:
             self._begin(frame)
-        now = frame.boottime_s
+        now = self._newest_s = frame.boottime_s
         if not self._inside(now) or (self._frames and now <= self._last_s):
             return
         passed = now - self._last_s if self._frames else 0.0
@@ -226,7 +239,7 @@ class Account:
         """What all records so far add up to."""
         hello, job = self._store.hello, self._job
         window = self._settled_window()
-        duration = max(window.end - window.begin, 0.0) if self._frames or job else None
+        lasted = max(window.end - window.begin, 0.0) if self._frames or job else None
         notes = list(self._notes)
         by_job = self._told_by_process()
         if job is not None and not by_job and self._devices:
@@ -234,7 +247,7 @@ class Account:
         devices = [
             account.report(
                 self._store.device(uuid), self._parent(account), self._used(account, by_job),
-                duration, self._options.thresholds.idle, by_job,
+                lasted, self._options.thresholds.idle, by_job,
             )
             for uuid, account in self._ordered()
         ]  # fmt: skip
@@ -244,14 +257,14 @@ class Account:
             if device.used or job is None
         }
         whole = [device for device in devices if device.used and device.parent is None]
-        hours = len(whole) * duration / 3600 if duration is not None and devices else None
+        hours = len(whole) * lasted / 3600 if lasted is not None and devices else None
         energy = _together([device.energy for device in whole])
         notes += self._more_notes(devices, by_job)
         return Report(
             version=VERSION, program=f"gputop {gputop.__version__}",
             simulated=self._store.simulated, file=clean(self._options.file, 80),
             hostname=clean(hello.host.hostname) if hello else "",
-            begin_utc_s=self._begin_utc(window), duration_s=duration, frames=self._frames,
+            begin_utc_s=self._begin_utc(window), duration_s=lasted, frames=self._frames,
             interval_s=self._store.frame.interval_s if self._store.frame else None,
             driver=_why_no_devices(hello) if hello and not devices else "",
             job=_job(job) if job else None,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ from gputop.model.frame import AnyRecord, Frame, Hello
 from gputop.recording import Ending, read
 from tests.demo_records import demo_records
 from tests.e2e.conftest import Driver, moving
-from tests.e2e.program import Run, Start
+from tests.e2e.program import CHECKOUT, Run, Start
 from tests.ui.replay import recorded
 
 
@@ -47,6 +49,21 @@ def test_it_records_for_a_time(driver: Driver, run: Run, folder: Path, suffix: s
     frames = [record for record in records if isinstance(record, Frame)]
     assert frames[-1].boottime_s - frames[0].boottime_s >= 2
     assert len({frame.devices[0].gpu_utilization for frame in frames if frame.devices}) > 2
+
+
+def test_the_readme_s_example_works(gputop: Start, run: Run, folder: Path) -> None:
+    """As written, but for a tenth of the time."""
+    text = (CHECKOUT / "README.md").read_text()
+    example = re.search(r"## Record and replay\n\n```sh\n(.*?)```", text, re.DOTALL)
+    assert example is not None
+    shorter = re.sub(r"\b(\d+)0s\b", r"\1s", example[1]).splitlines()
+    record, replay = (shlex.split(line)[1:] for line in shorter)
+    assert run(None, *record).check() == ""
+    assert run(None, "report", record[-1]).check().startswith("recording\na.ndjson.zst")
+    player = gputop(None, *replay, interval="", size=(100, 30))
+    player.wait_for("REPLAY")
+    player.wait_device(0, "H100")
+    player.check_leaves()
 
 
 def test_it_ends_at_a_size_and_begins_other_files(driver: Driver, run: Run, folder: Path) -> None:
