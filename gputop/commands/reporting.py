@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from gputop.errors import GputopError, UsageError
 from gputop.report.formats import FORMATS, Format, of_suffix
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gputop.report.account import Options
     from gputop.report.text_page import Look
     from gputop.settings import Settings
@@ -64,7 +64,9 @@ def look_of(settings: Settings, stream: TextIO | None, to_file: bool) -> Look:
     encoding = (stream.encoding if stream is not None and not to_file else "utf-8") or "ascii"
     width = DEFAULT_WIDTH
     if terminal:
-        columns = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns
+        from shutil import get_terminal_size
+
+        columns = get_terminal_size((DEFAULT_WIDTH, 24)).columns
         width = min(max(columns, LEAST_WIDTH), 120)
     return Look(
         width, bool(terminal and not plain),

@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gputop.commands.base import add_machine_arguments, stream_arguments
@@ -28,6 +27,8 @@ from gputop.job.kernel import become_subreaper
 from gputop.report.formats import FORMATS, Format
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gputop.recording import RecordingWriter
     from gputop.report.account import Account
     from gputop.settings import Settings
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if not words:
         raise UsageError("There is no command to run; name one: gputop run -- COMMAND.")
     settings = load(args)
-    path = Path(args.report) if args.report else None
+    path = _path(args.report)
     form = format_of(args, path)  # its mistakes before the command's hours
     if path is not None and os.path.lexists(path):
         raise ExportFailed(f"{path} exists already; choose another name.")
@@ -120,6 +121,14 @@ def _told(
     return []
 
 
+def _path(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    from pathlib import Path
+
+    return Path(name)
+
+
 def _open_recording(args: argparse.Namespace) -> RecordingWriter | None:
     """The recording, where one was asked for.
 
@@ -127,11 +136,12 @@ def _open_recording(args: argparse.Namespace) -> RecordingWriter | None:
         UsageError: its name says no format.
         ExportFailed: it cannot be created, or is there already.
     """
-    if args.output is None:
+    path = _path(args.output)
+    if path is None:
         return None
     from gputop.recording import RecordingWriter
 
-    return RecordingWriter(Path(args.output), with_args=args.with_args)
+    return RecordingWriter(path, with_args=args.with_args)
 
 
 def _start(words: Sequence[str], recording: RecordingWriter | None) -> Command:

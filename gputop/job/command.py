@@ -11,12 +11,12 @@ import contextlib
 import errno
 import os
 import resource
-import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import FrameType
+
+from msgspec import Struct
 
 from gputop import procfs
 from gputop.errors import GputopError
@@ -45,8 +45,7 @@ class CannotRun(GputopError):
         super().__init__(f"Cannot run {name}: {(error.strerror or str(error)).lower()}.")
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How a command ended."""
 
     exit_code: int | None
@@ -232,7 +231,9 @@ def _spawn(command: Sequence[str]) -> int:
             if error.errno != errno.ENOEXEC:
                 raise
             # A script without a first line that says what runs it: the shell does.
-            script = name if "/" in name else shutil.which(name) or name
+            from shutil import which
+
+            script = name if "/" in name else which(name) or name
             shell = ["/bin/sh", script, *command[1:]]
             return os.posix_spawn(shell[0], shell, environment, setsigdef=reset)
     except OSError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gputop.report.compare import Comparison
     from gputop.report.shape import Report
     from gputop.report.text_page import Look
@@ -23,8 +25,7 @@ class Page(Protocol):
         """Two reports side by side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """One way to write a report, and a comparison of two."""
 
     name: str
