@@ -18,6 +18,8 @@ from gputop.sources.base import SourceStatus
 from gputop.sources.local import LocalSource
 from gputop.text import clean
 
+FIRST_RECORD_S = 2.0
+"""How long the end waits for the collector's first record, without which there is no recording."""
 LAST_FRAME_S = 0.4
 """How long the end waits for a reading that was made after it."""
 LAST_INTERVAL_S = 0.1
@@ -110,6 +112,8 @@ class Follower:
                 memory_peak_bytes=ended.memory_peak_bytes, left_running=self._tree.count(),
             )  # fmt: skip
             self._keep(self._job)  # in a recording it stands behind the first hello
+            if self._writer is not None and not self._told and not self.problems:
+                self._changed.wait_for(lambda: self._told, FIRST_RECORD_S)
             if self._has_devices:
                 self._source.send(SetInterval(LAST_INTERVAL_S))
                 self._changed.wait_for(lambda: self._newest_s >= at, LAST_FRAME_S)

@@ -22,7 +22,7 @@ from gputop.commands.reporting import (
     put,
 )
 from gputop.errors import CollectorFailed, ExportFailed, GputopError, UsageError
-from gputop.job.command import Command
+from gputop.job.command import Command, fill_closed_descriptors
 from gputop.job.kernel import become_subreaper
 from gputop.report.formats import FORMATS, Format
 
@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not words:
         raise UsageError("There is no command to run; name one: gputop run -- COMMAND.")
+    fill_closed_descriptors()
     settings = load(args)
     path = _path(args.report)
     form = format_of(args, path)  # its mistakes before the command's hours

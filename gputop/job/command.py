@@ -254,6 +254,15 @@ def _environment() -> dict[bytes, bytes]:
     return environment
 
 
+def fill_closed_descriptors() -> None:
+    """Where stdin, stdout or stderr is closed, keep its number from files of ours, which would be
+    let go of with it. The command finds it closed all the same.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= 2:
+        continue
+    os.close(fd)
+
+
 def _let_go_of_its_files() -> None:
     """Close what is the command's alone: a pipe must end when the command has closed it. The
     report goes to stderr, so that stays.

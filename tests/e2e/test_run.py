@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -150,6 +151,16 @@ def test_a_pipe_ends_when_the_command_has_closed_it(begin):
     assert process.poll() is None
     process.stdin.close()
     assert process.wait(PATIENCE_S) == 1
+
+
+def test_closed_descriptors_stay_closed_and_cost_no_recording(begin, folder):
+    closed = "[ ! -e /proc/$$/fd/0 ] && [ ! -e /proc/$$/fd/1 ] && exit 7"
+    line = shlex.join(command_line(["run", "-q", "-o", "a.ndjson", "--", *SHELL, closed]))
+    process = begin([*SHELL, f"exec {line} <&- >&-"], plain=True)
+    assert process.wait(PATIENCE_S) == 7
+    lines = list(map(json.loads, (folder / "a.ndjson").read_text().splitlines()))
+    assert lines[-1]["type"] == "end"
+    assert 7 in [line.get("exit_code") for line in lines]  # however soon it ended
 
 
 def test_a_signal_arrives_once_whether_sent_to_us_or_to_the_group(begin):
