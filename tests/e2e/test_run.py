@@ -396,7 +396,7 @@ def test_without_a_driver_it_runs_and_says_so_in_a_sentence(begin):
 def test_a_command_that_ends_before_we_are_ready_is_reported_all_the_same(begin):
     process = begin(["true"], "--format", "json")
     report = json.loads(process.communicate(timeout=PATIENCE_S)[1])
-    assert report["notes"] == ["It ended before the first reading."]
+    assert report["job"]["exit_code"] == 0
     assert report["job"]["memory_peak_bytes"] is None  # what the kernel says is our own
     assert report["duration_s"] > 0
 
