@@ -84,7 +84,7 @@ def _hanging(text: str, look: Look, label: str, code: str = "2") -> list[str]:
 
 def _title(text: str, look: Look, right: str = "") -> str:
     text = fit(text, look.width - display_width(right) - 5)
-    rule = look.width - display_width(text) - display_width(right) - (4 if right else 2)
+    rule = look.width - display_width(text) - display_width(right) - (4 if right else 1)
     line = look.paint("─" * max(rule, 1) + (f" {right} ─" if right else ""), "2")
     return f"{look.paint(text, '1')} {line}"
 

@@ -1,0 +1,49 @@
+"""What `gputop run` says when it cannot tell the command's processes from others."""
+
+from __future__ import annotations
+
+import pytest
+
+from gputop.commands.following import FOREIGN, NO_SUBREAPER, Follower
+from gputop.report.account import Account
+from tests.report.runs import frame, hello, job, reading, uses
+
+
+class Records:
+    """A source that has these records to give, and nothing to read them from."""
+
+    def __init__(self, *records):
+        self._records = records
+
+    def start(self, on_record, on_status):
+        for record in self._records:
+            on_record(record)
+
+
+class Command:
+    helpers: frozenset[int] = frozenset()
+
+
+def notes(greeting, follows=True):
+    account = Account()
+    frames = [frame(at, reading(at), processes=[uses(1, 1)]) for at in (0, 1)]
+    Follower(Command(), Records(greeting, *frames), job(0, 1), None, account, follows).begin()
+    return account.report().notes
+
+
+def greeting(**driver):
+    record = hello(**driver)
+    record.host.pid_namespace = True
+    return record
+
+
+@pytest.mark.parametrize(("version", "told"), [("525.60.13", False), ("580.82.07", True)])
+def test_in_a_container_with_the_host_s_pids_every_device_counts(version, told):
+    found = notes(greeting(driver_version=version))
+    assert (f"{FOREIGN} So every device that was watched counts as the job's." in found) != told
+
+
+def test_without_a_subreaper_every_device_counts():
+    expected = f"{NO_SUBREAPER} So every device that was watched counts as the job's."
+    assert expected in notes(hello(), follows=False)
+    assert expected not in notes(hello())
