@@ -30,6 +30,7 @@ class Column:
 COLUMNS = (
     Column("first_s",       "first s",   2),
     Column("cpu_percent",   "CPU %",     2),
+    Column("device_tick_ms", "dev-tick", 2),
     Column("wakeups_per_s", "wakes/s",   1),
     Column("bytes_per_s",   "kB/s",      2, 1e-3),
     Column("writes_per_s",  "writes/s",  1),
@@ -61,6 +62,9 @@ class Cell:
             values = [run.values[column.key] for run in self.runs if column.key in run.values]
             if values:
                 found[column.key] = statistics.median(values)
+        if "cpu_percent" in found:
+            device_ticks_per_s = self.row.devices / self.row.interval_s
+            found["device_tick_ms"] = found["cpu_percent"] * 10 / device_ticks_per_s
         keys = [latency for run in self.runs for latency in run.key_s]
         if keys:
             found["key_p50_s"] = percentile(keys, 0.5)
