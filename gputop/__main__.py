@@ -134,7 +134,9 @@ def _report(error: Exception) -> int:
 
 def _say(sentence: str) -> None:
     if sys.stderr is not None:
-        print(f"gputop: {sentence}", file=sys.stderr)
+        from gputop.text import clean  # only for a mistake; it may quote a file's name
+
+        print(f"gputop: {clean(sentence)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

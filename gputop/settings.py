@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -290,7 +291,9 @@ def _config_path(args: Namespace, environ: Mapping[str, str]) -> tuple[str, bool
 
 def _read(path: str, asked_for: bool) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode) or file.isatty():
+                raise SettingsError(f"{path} is a pipe or a terminal; settings stand in a file.")
             raw = file.read(LARGEST_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
         if asked_for:
@@ -301,6 +304,11 @@ def _read(path: str, asked_for: bool) -> dict[str, Any]:
     if len(raw) > LARGEST_FILE:
         raise SettingsError(f"{path} is larger than 64 KiB, so it is no settings file.")
     return parse(raw, path)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for whoever would write into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def parse(raw: bytes, where: str) -> dict[str, Any]:

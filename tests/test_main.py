@@ -110,6 +110,24 @@ def test_an_error_is_one_sentence_with_its_exit_code(
     assert capsys.readouterr().err == "gputop: There is no driver; install one.\n"
 
 
+def test_a_file_name_in_a_sentence_drives_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["report", "\x1b]0;title\x07\n\u202e.ndjson"]) == 1
+    assert capsys.readouterr().err == "gputop: There is no recording ␛]0;title␇␊\ufffd.ndjson.\n"
+
+
+CLOSED = (
+    ("doctor >&-", 1, "gputop: Stdout is closed; redirect it to a file.\n"),
+    ("snapshot --demo -o reading.json 2>&-", 0, ""),
+)
+
+
+@pytest.mark.parametrize(("command", "code", "said"), CLOSED, ids=[row[0] for row in CLOSED])
+def test_a_stream_that_is_closed(tmp_path: Path, command: str, code: int, said: str) -> None:
+    shell = ["sh", "-c", f"{sys.executable} -m gputop {command}"]
+    done = subprocess.run(shell, cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
 def test_what_nobody_foresaw_is_one_sentence_that_asks_for_a_report(
     command: types.ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

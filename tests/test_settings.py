@@ -3,6 +3,9 @@
 import contextlib
 import json
 import math
+import os
+import subprocess
+import sys
 import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -134,6 +137,19 @@ def test_a_snapshot_folder_may_be_in_the_home_folder(tmp_path, monkeypatch, flag
 def test_a_file_that_was_asked_for_must_be_there(tmp_path):
     with pytest.raises(SettingsError, match="There is no settings file"):
         load(flags("--config", str(tmp_path / "none.toml")), {})
+
+
+def test_a_pipe_is_refused_before_anybody_writes_into_it(tmp_path):
+    path = tmp_path / "config.toml"
+    os.mkfifo(path)
+    command = [sys.executable, "-m", "gputop", "--config", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == f"gputop: {path} is a pipe or a terminal; settings stand in a file.\n"
+
+
+def test_a_device_that_is_empty_stands_for_no_settings():
+    assert load(flags("--config", os.devnull), {}).interval == 1
 
 
 def test_a_huge_file_is_refused_unread(tmp_path):

@@ -7,6 +7,7 @@ import json
 import textwrap
 
 from gputop import __version__
+from gputop.commands.base import print_out
 from gputop.doctor.checks import Result, examine, exit_code
 from gputop.doctor.program_checks import is_utf8
 from gputop.doctor.surroundings import Level, Surroundings, here
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     around = here()
     results = examine(around)
     code = exit_code(results)
-    print(as_json(results, code) if args.json else as_text(results, code, around))
+    page = as_json(results, code) if args.json else as_text(results, code, around)
+    print_out(page + "\n")
     return code
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from gputop import settings
-from gputop.commands.tui import need_terminal
+from gputop.commands.tui import forget_overrides, need_terminal
 
 HELP = "play a recording back"
 
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
         return _print_marks(args.file, args.marks)
     chosen = settings.load(args)
     need_terminal("in a pipe or a script use `gputop report`.")
+    forget_overrides()
     from gputop.sources.recording import RecordingSource
 
     source = RecordingSource(args.file, args.at)

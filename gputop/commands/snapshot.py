@@ -100,5 +100,5 @@ def _print(parts: Sequence[Part], form: Format) -> None:
 def _write(parts: Sequence[Part], path: Path, force: bool) -> None:
     files = [(part_path(path, part), part.text.encode()) for part in parts]
     written = write_all(files, force)
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         print(f"Wrote {' and '.join(map(str, written))}.", file=sys.stderr)

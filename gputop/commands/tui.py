@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
         "in a pipe or a script use `gputop snapshot` for one reading or `gputop stream` for all "
         "of them."
     )
+    forget_overrides()
     args.interval, args.devices = chosen.interval, chosen.devices
     args.with_args = not chosen.hide_args
     source = LocalSource(stream_arguments(args), chosen.interval)
@@ -63,10 +64,22 @@ def need_terminal(instead: str) -> None:
     Raises:
         UsageError: there is none, or it cannot be drawn on.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+    streams = (sys.stdin, sys.stdout, sys.stderr)  # None where one is closed
+    if not all(stream is not None and stream.isatty() for stream in streams):
         raise UsageError(f"The screen needs a terminal; {instead}")
     if os.environ.get("TERM", "dumb") in {"dumb", ""}:
         raise UsageError(
             "This terminal (TERM=dumb) cannot be drawn on; set TERM to what the terminal is, or "
             f"{instead}"
         )
+
+
+def forget_overrides() -> None:
+    """Take out of the environment what Textual would believe rather than the terminal.
+
+    An exported COLUMNS is the size of some other moment, and with it no resize is seen; one of
+    99999 takes all memory. To be called before Textual is imported.
+    """
+    for name in list(os.environ):
+        if name in {"COLUMNS", "LINES"} or name.startswith("TEXTUAL"):
+            del os.environ[name]

@@ -139,6 +139,22 @@ def test_a_real_locale_that_is_not_utf_8_gets_ascii(
     terminal.check_leaves()
 
 
+OVERRIDES = {
+    "COLUMNS": "70",
+    "LINES": "20",
+    "TEXTUAL_COLOR_SYSTEM": "none",
+    "TEXTUAL_DRIVER": "a:b",
+}
+
+
+def test_the_terminal_and_not_the_environment_says_its_size(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(2)), env=OVERRIDES, size=(120, 40))
+    terminal.wait_for(lambda t: "q quit" in t.lines()[39])
+    terminal.resize(80, 24)
+    terminal.wait_for(lambda t: "q quit" in t.lines()[23])
+    terminal.check_leaves()
+
+
 def test_a_dumb_terminal_is_refused_in_one_sentence(driver: Driver, gputop: Start) -> None:
     terminal = gputop(driver(moving(1)), env={"TERM": "dumb"}, size=(200, 24))
     assert terminal.exit_code() == 2
@@ -228,7 +244,7 @@ def test_stdout_is_a_pipe(driver: Driver, folder: Path, home: Path) -> None:
     assert program.errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("redirect", ["< /dev/null", "> out", "2> log", "| cat"])
+@pytest.mark.parametrize("redirect", ["< /dev/null", "> out", "2> log", "| cat", "<&-", ">&-"])
 def test_a_redirected_start_in_a_shell(
     driver: Driver, folder: Path, home: Path, redirect: str
 ) -> None:
