@@ -257,8 +257,10 @@ class LocalSource:
     def _sleep(self, seconds: float) -> None:
         """Sleep for a time, or until `stop`."""
         end = time.monotonic() + seconds
+        poll = select.poll()  # not select: it takes no descriptor above 1023
+        poll.register(self._wake_read, select.POLLIN)
         while not self._stopping and (left := end - time.monotonic()) > 0:
-            if select.select([self._wake_read], [], [], left)[0]:
+            if poll.poll(_milliseconds(left)):
                 os.read(self._wake_read, 4096)
 
     def _wake(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import select
 import subprocess
 import sys
@@ -55,6 +56,27 @@ def environment(home: Path, driver: Mapping[str, str], scale: float) -> dict[str
 
 def command_line(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "gputop", *arguments]
+
+
+WITH_MANY_FILES = (
+    sys.executable,
+    "-c",
+    """if True:
+    import os, resource, sys
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    while os.dup(0) < 1100: pass
+    for fd in range(3, 1100): os.set_inheritable(fd, True)
+    os.execvp(sys.argv[1], sys.argv[1:])
+    """,
+)
+"""What runs a program so that all its descriptors but the first three are above 1023."""
+
+
+def allows_many_files() -> bool:
+    """May there be descriptors above 1023?"""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return hard == resource.RLIM_INFINITY or hard >= 2048
 
 
 class Gputop(Terminal):

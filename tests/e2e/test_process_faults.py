@@ -19,7 +19,14 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Driver, moving
-from tests.e2e.program import CHECKOUT, Gputop, Start, wait_ended
+from tests.e2e.program import (
+    CHECKOUT,
+    WITH_MANY_FILES,
+    Gputop,
+    Start,
+    allows_many_files,
+    wait_ended,
+)
 from tests.e2e.test_driver_faults import SHORT, SIZE, at, wait_flat
 from tests.stuck import Undying
 
@@ -222,6 +229,21 @@ def test_an_interval_survives_the_collector(driver: Driver, gputop: Start) -> No
     terminal.wait_gone("killed by signal 9")
     terminal.wait_alive(0)
     assert terminal.find(r"\A.* every 0.5 s")
+
+
+@pytest.mark.skipif(not allows_many_files(), reason="this machine allows no descriptor above 1023")
+def test_descriptors_above_1023_are_as_good_as_any(driver: Driver, gputop: Start) -> None:
+    """A shell or a service may leave a thousand open files to whom it starts."""
+    terminal = gputop(driver(moving(1)), size=SIZE, scale=SHORT, through=WITH_MANY_FILES)
+    terminal.wait_alive(0, 1)
+    first = terminal.collectors
+    os.kill(first[0], signal.SIGKILL)
+    terminal.wait_for(lambda t: t.collectors and t.collectors != first)
+    terminal.wait_alive(0)
+    terminal.check_keys_answer()
+    assert terminal.saved_snapshot()["devices"][0]["status"] == "ok"
+    assert max(int(fd) for fd in os.listdir(f"/proc/{terminal.pid}/fd")) > 1100
+    terminal.check_leaves()
 
 
 # -- the ends of the program -----------------------------------------------------------------

@@ -22,6 +22,8 @@ from tests.e2e.conftest import SCALE, Driver, Spawn
 from tests.e2e.program import (
     CHECKOUT,
     PATIENCE_S,
+    WITH_MANY_FILES,
+    allows_many_files,
     children,
     command_line,
     environment,
@@ -163,14 +165,24 @@ def test_closed_descriptors_stay_closed_and_cost_no_recording(begin, folder):
     assert 7 in [line.get("exit_code") for line in lines]  # however soon it ended
 
 
-def test_a_signal_arrives_once_whether_sent_to_us_or_to_the_group(begin):
-    process = begin([sys.executable, "-c", COUNTS], process_group=0)
+def check_signals_arrive_once(process: subprocess.Popen[str]) -> None:
     said(process, "ready")
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT, signal.SIGWINCH):
         os.kill(process.pid, number)
         assert said(process, "").split() == [str(int(number))]
         os.killpg(process.pid, number)
         assert said(process, "").split() == [str(int(number))]
+
+
+def test_a_signal_arrives_once_whether_sent_to_us_or_to_the_group(begin):
+    check_signals_arrive_once(begin([sys.executable, "-c", COUNTS], process_group=0))
+
+
+@pytest.mark.skipif(not allows_many_files(), reason="this machine allows no descriptor above 1023")
+def test_descriptors_above_1023_are_as_good_as_any(begin):
+    command = command_line([*PLAIN, sys.executable, "-c", COUNTS])
+    process = begin([*WITH_MANY_FILES, *command], plain=True, process_group=0)
+    check_signals_arrive_once(process)
 
 
 def test_a_signal_that_was_ignored_stays_ignored(begin):
