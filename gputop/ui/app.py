@@ -548,6 +548,13 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     # --- the palette -----------------------------------------------------------------------------
 
+    def action_command_palette(self) -> None:
+        """Find any action by its name."""
+        from gputop.ui.screens.palette import ActionPalette
+
+        if not isinstance(self.screen, ActionPalette):
+            self.push_screen(ActionPalette(id="--command-palette"))
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action by its name, and every theme."""
         keys = screen.keys if isinstance(screen, ViewScreen) else ()

@@ -1,6 +1,8 @@
 """One table of keys: what the help lists is bound, and what is bound is listed."""
 
+import pytest
 from textual.binding import Binding
+from textual.widgets import Input
 
 from gputop.ui.app import GputopApp
 from gputop.ui.device.keys import CHART_KEYS, DEVICE_SCREEN_KEYS
@@ -10,6 +12,7 @@ from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
 from gputop.ui.screens.device import DeviceScreen
 from gputop.ui.screens.help import ALL_KEYS, HelpScreen
 from gputop.ui.screens.overview import Devices, OverviewScreen
+from gputop.ui.screens.palette import ActionPalette
 from gputop.ui.screens.process import PROCESS_KEYS, ProcessScreen
 from gputop.ui.screens.warnings import WARNING_KEYS, WarningsScreen
 from gputop.ui.widgets.page import SCROLL_KEYS, Page
@@ -154,3 +157,31 @@ async def test_the_palette_of_the_device_screen_does_what_it_offers():
         await pilot.pause()
         await pilot.pause()
         assert screen.charts.mode == "peers"
+
+
+async def test_more_enters_than_the_palette_takes_do_nothing_more():
+    """As on a slow link: all are there before the palette has closed."""
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+p", *"Pause", "down")
+        await pilot.pause()
+        palette = app.screen
+        assert isinstance(palette, ActionPalette)
+        field = palette.query_one(Input)
+        for _ in range(3):
+            field.post_message(Input.Submitted(field, "Pause"))
+        await pilot.pause()
+        await pilot.pause()
+        assert app.screen is app.overview
+        assert app.paused
+
+
+@pytest.mark.parametrize("height", [1, 2, 24])
+async def test_no_key_in_the_palette_needs_a_list_to_move_in(height):
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(80, height)) as pilot:
+        await pilot.press("ctrl+p", "pagedown", "pageup", "down", *"zzzz")
+        await pilot.press("pageup", "pagedown", "down", "up", "pageup", "enter")
+        assert isinstance(app.screen, ActionPalette)
+        app.action_command_palette()
+        assert len(app.screen_stack) == 2, "it is there once"

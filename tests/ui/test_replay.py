@@ -1,6 +1,7 @@
 """A recording in the screens: keys, jumps, and a state that is what playing would have made."""
 
 import pytest
+from textual.widgets import Input
 
 from gputop.insight.host_state import HostState
 from gputop.model.frame import Frame
@@ -217,3 +218,28 @@ async def test_beginning_late_reads_nothing_in_between(tmp_path, monkeypatch):
     source._seek(source._start_utc_s)
     assert source.playback.utc_s - source.playback.first_utc_s == 190
     assert len(decoded) < 40
+
+
+async def test_a_second_enter_goes_nowhere_and_closes_nothing(source):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 100)
+        await pilot.press("a", *"20s")
+        field = app.screen.query_one(Input)
+        for _ in range(2):
+            field.post_message(Input.Submitted(field, "20s"))
+        await pilot.pause()
+        await pilot.pause()
+        assert app.screen is app.overview
+
+
+async def test_keys_to_go_back_that_come_at_once_go_back_once(source):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 100)
+        await pilot.press("w")
+        screen = app.screen
+        screen.action_back()
+        screen.action_back()
+        await pilot.pause()
+        assert app.screen is app.overview

@@ -138,7 +138,7 @@ class DeviceScreen(ViewScreen):
     def action_back(self) -> None:
         """First back to now and to the device's own charts."""
         if not (self.charts.has_focus and self.charts.reset()):
-            self.dismiss()
+            super().action_back()
 
     def action_other(self, step: int) -> None:
         """The device before or after this one."""

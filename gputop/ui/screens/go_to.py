@@ -50,6 +50,8 @@ class GoToScreen(ModalScreen[None]):
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Go there, or say what is wrong."""
         message.stop()
+        if not self.is_current:
+            return  # a second Enter was on its way when the first was obeyed
         problem = self._replay.go_to(message.value)
         if problem:
             self.query_one("#go-to-error", Static).update(problem)

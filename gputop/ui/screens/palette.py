@@ -1,0 +1,34 @@
+"""The command palette: Textual's, where it takes keys that come faster than it closes."""
+
+from __future__ import annotations
+
+from textual import events, on
+from textual.command import CommandList, CommandPalette
+from textual.widgets import Button, Input, OptionList
+
+
+class ActionPalette(CommandPalette):
+    """Finds any action by its name."""
+
+    @on(events.Click)
+    @on(Input.Submitted)
+    @on(Button.Pressed)
+    @on(OptionList.OptionSelected)
+    def _ignore_once_closed(self, event: events.Event) -> None:
+        """A second Enter or click may be on its way when the first has closed the palette: it would
+        do the action again, and close the screen below.
+        """
+        if self not in self.app.screen_stack:
+            event.stop()
+            event.prevent_default()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key does something now: none moves in a list that is not there yet, or has no
+        room to be drawn.
+        """
+        lists = self.query(CommandList)
+        if action == "cursor_down" and not lists:
+            return False
+        if action == "command_list" and not any(each.scrollable_content_region for each in lists):
+            return False
+        return super().check_action(action, parameters)
