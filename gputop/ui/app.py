@@ -553,7 +553,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         from gputop.ui.screens.palette import ActionPalette
 
         if not isinstance(self.screen, ActionPalette):
-            self.push_screen(ActionPalette(id="--command-palette"))
+            self.push_screen(ActionPalette())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Every action by its name, and every theme."""

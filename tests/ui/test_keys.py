@@ -185,3 +185,20 @@ async def test_no_key_in_the_palette_needs_a_list_to_move_in(height):
         assert isinstance(app.screen, ActionPalette)
         app.action_command_palette()
         assert len(app.screen_stack) == 2, "it is there once"
+
+
+async def test_the_palette_may_close_and_open_between_two_keys():
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+p")
+        first = app.screen
+        assert isinstance(first, ActionPalette)
+        field = first.query_one(Input)
+        first.dismiss()
+        field.post_message(Input.Changed(field, "zzzz"))  # typed before, and read now
+        app.action_command_palette()
+        await pilot.pause()
+        assert isinstance(app.screen, ActionPalette)
+        assert app.screen is not first
+        await pilot.press("escape")
+        assert app.screen is app.overview

@@ -11,12 +11,13 @@ class ActionPalette(CommandPalette):
     """Finds any action by its name."""
 
     @on(events.Click)
+    @on(Input.Changed)
     @on(Input.Submitted)
     @on(Button.Pressed)
     @on(OptionList.OptionSelected)
     def _ignore_once_closed(self, event: events.Event) -> None:
         """A second Enter or click may be on its way when the first has closed the palette: it would
-        do the action again, and close the screen below.
+        do the action again, and close the screen below. A letter would start a search for nobody.
         """
         if self not in self.app.screen_stack:
             event.stop()
