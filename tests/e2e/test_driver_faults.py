@@ -278,6 +278,16 @@ def check_device(fault: Fault, device: Mapping[str, Any]) -> None:
         assert device["detail"].endswith("."), "it says what happened and what to do"
 
 
+def check_document(fault: Fault, document: Mapping[str, Any]) -> None:
+    """A snapshot says of the sick device what the table says, and of the others that they are
+    well.
+    """
+    sick, *others = [each for each in document["devices"] if not _mig(each["uuid"])]
+    check_device(fault, sick)
+    assert [other["status"] for other in others] == ["ok", "ok"]
+    assert None not in [other["gpu_utilization"] for other in others]
+
+
 def check_records(fault: Fault, text: str) -> None:
     records = Records(text)
     check_nothing_unread(records.all)
@@ -317,12 +327,12 @@ def test_a_device_fault(driver: Driver, gputop: Start, run: Run, fault: Fault) -
     terminal.wait_alive(1)
     terminal.wait_alive(2, 1)
     assert not {osc for osc in terminal.osc if osc.startswith("52")}
-    check_device(fault, terminal.saved_snapshot()["devices"][0])
+    check_document(fault, terminal.saved_snapshot())
     if fault.facts:
         check_facts(terminal, fault.facts)
     terminal.check_keys_answer()
     check_records(fault, stream.check())
-    check_device(fault, json.loads(snapshot.check())["devices"][0])
+    check_document(fault, json.loads(snapshot.check()))
     if fault.returns:
         scenario.remove(*fault.wrong)
         terminal.wait_device(0, r"MHz · P0 ")
@@ -451,6 +461,8 @@ def test_the_library_is_absent_and_then_there(
     wait_flat(terminal, r"libnvidia-ml\.so\.1\) was not found")
     wait_flat(terminal, "Install the NVIDIA driver")
     terminal.wait_for(r"cpu +\d+ %")
+    terminal.check_keys_answer()
+    assert terminal.saved_snapshot()["devices"] == []
     for arguments in (("snapshot",), ("stream", "--count", "1")):
         command = run(scenario, *arguments)
         assert command.end() == 3
@@ -466,6 +478,7 @@ def test_a_corrupt_library(driver: Driver, gputop: Start, run: Run, tmp_path: Pa
     wait_flat(terminal, r"libnvidia-ml\.so\.1")
     terminal.wait_for(r"cpu +\d+ %")
     terminal.check_keys_answer()
+    assert terminal.saved_snapshot()["devices"] == []
     command = run(scenario, "snapshot")
     assert command.end() == 3
     assert command.errors.count("\n") == 1
