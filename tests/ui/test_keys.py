@@ -202,3 +202,19 @@ async def test_the_palette_may_close_and_open_between_two_keys():
         assert app.screen is not first
         await pilot.press("escape")
         assert app.screen is app.overview
+
+
+async def test_an_enter_for_the_palette_leaves_the_screen_above_it_alone():
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+p", *"Pause", "down")
+        await pilot.pause()
+        palette = app.screen
+        field = palette.query_one(Input)
+        app.action_help()
+        for _ in range(3):
+            field.post_message(Input.Submitted(field, "Pause"))
+        await pilot.pause()
+        await pilot.pause()
+        assert isinstance(app.screen, HelpScreen)
+        assert app.screen_stack[-2] is palette

@@ -63,5 +63,5 @@ class ViewScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Back to where it was opened."""
-        if self.is_current:  # not twice, when two keys came at once
+        if self.app.screen is self:  # not twice, when two keys came at once
             self.dismiss()

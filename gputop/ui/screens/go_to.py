@@ -50,7 +50,7 @@ class GoToScreen(ModalScreen[None]):
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Go there, or say what is wrong."""
         message.stop()
-        if not self.is_current:
+        if self.app.screen is not self:
             return  # a second Enter was on its way when the first was obeyed
         problem = self._replay.go_to(message.value)
         if problem:

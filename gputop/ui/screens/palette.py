@@ -15,11 +15,12 @@ class ActionPalette(CommandPalette):
     @on(Input.Submitted)
     @on(Button.Pressed)
     @on(OptionList.OptionSelected)
-    def _ignore_once_closed(self, event: events.Event) -> None:
-        """A second Enter or click may be on its way when the first has closed the palette: it would
-        do the action again, and close the screen below. A letter would start a search for nobody.
+    def _ignore_unless_on_top(self, event: events.Event) -> None:
+        """A second Enter or click may be on its way when the first has closed the palette, or when
+        another screen has come over it: it would do the action again, and close a screen that is
+        not this one. A letter would start a search for nobody.
         """
-        if self not in self.app.screen_stack:
+        if self.app.screen is not self:
             event.stop()
             event.prevent_default()
 
