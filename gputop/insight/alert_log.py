@@ -119,7 +119,8 @@ class AlertLog:
         alert = self._active.get(key)
         measured = rule.test(device, self.thresholds, alert is not None)
         if measured is None:
-            self._fall_silent(rule, device, key, now)
+            if key in self._speaking:
+                self._fall_silent(rule, device, key, now)
             if alert is not None and self._may_end(rule, device, key, now):
                 self._end(key, now)
                 if rule.key in AWAY and device.reading.status == "ok":
@@ -140,9 +141,9 @@ class AlertLog:
         self, rule: Rule, device: DeviceState, key: tuple[str, str], now: float
     ) -> None:
         """Forget that the test spoke, unless nothing is known or it may yet go on."""
-        _, last = self._speaking.get(key, (now, now))
+        _, last = self._speaking[key]
         if device.reading.status not in UNKNOWN and now - last >= rule.gap_s:
-            self._speaking.pop(key, None)
+            del self._speaking[key]
 
     def _look_back(self, device: DeviceState, started: float, now: float, utc: float) -> None:
         """Note what the device was through before this program looked, once all is read."""

@@ -46,13 +46,18 @@ RANKS_START_S = 120.0
 Holder = tuple[Process, DeviceUse]
 
 
+def window_s(store: Store) -> float:
+    """Seconds that a verdict rests on."""
+    return max(WINDOW_S, LEAST_PERIODS * store.period_s)
+
+
 class Scene:
     """One moment of the store, seen by the rules."""
 
     def __init__(self, store: Store, thresholds: Thresholds, cpu: CpuUse) -> None:
         self.store, self.thresholds, self.cpu = store, thresholds, cpu
         self.now = store.now
-        self.window_s = max(WINDOW_S, LEAST_PERIODS * store.period_s)
+        self.window_s = window_s(store)
         self._looks: dict[str, Look] = {}
 
     @cached_property

@@ -16,6 +16,7 @@ loses its first entry does not change all others.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -52,12 +53,13 @@ class Delta(msgspec.Struct, tag="delta", omit_defaults=True):
 class _Number:
     """One number that is followed: where it stands, and its decimals so far."""
 
-    __slots__ = ("decimals", "holder", "key", "path")
+    __slots__ = ("decimals", "holder", "key", "name", "path")
 
     def __init__(self, path: Path, holder: Any) -> None:
         self.path = path
         self.holder = holder
         self.key = path[-1]
+        self.name = _name(path)
         value = self.value
         self.decimals = (_decimals(value) or 0) if type(value) is float else 0
 
@@ -91,28 +93,26 @@ class _Number:
         """Do what an entry says."""
         if type(entry) is int:
             if entry:
-                self._set(self._moved(entry))
+                self.holder[self.key] = self._moved(entry)
         elif entry is None:
             if type(self.holder) is not dict:
                 raise Misfit("takes a number out of a list")
             self.holder.pop(self.key, None)
         elif type(entry) is list and len(entry) == 1 and type(entry[0]) in (int, float):
-            self._set(entry[0])
+            self.holder[self.key] = entry[0]
             if type(entry[0]) is float:
                 self.decimals = max(self.decimals, _decimals(entry[0]) or 0)
         else:
             raise Misfit("holds what is no number")
 
     def _moved(self, by: int) -> float:
-        before = self.value
+        holder = self.holder
+        before = holder.get(self.key) if type(holder) is dict else holder[self.key]
         if type(before) is int:
             return before + by
         if type(before) is not float:
             raise Misfit("changes a number that is not there")
         return _moved(before, by, self.decimals)
-
-    def _set(self, value: Any) -> None:
-        self.holder[self.key] = value
 
 
 class _Tree:
@@ -136,7 +136,8 @@ class _Tree:
             holder[path[-1]] = value
             touched.add(path)
         if touched:
-            self.numbers = [n for n in self.numbers if not _within(n.path, touched)]
+            ends = {len(path) for path in touched}
+            self.numbers = [n for n in self.numbers if not _within(n.path, touched, ends)]
 
     def arrange(self, order: dict[str, list[str]]) -> None:
         """Put devices or processes into another order."""
@@ -153,7 +154,7 @@ class _Tree:
         more = [_Number(path, self._holder(path)) for path in paths]
         if more:
             self.numbers += more
-            self.numbers.sort(key=lambda number: _name(number.path))
+            self.numbers.sort(key=_by_name)
 
     def _holder(self, path: Path) -> Any:
         if not path:
@@ -296,12 +297,16 @@ def _moved(value: float, by: int, decimals: int) -> float:
     return (round(value * scale) + by) / scale
 
 
+_by_name = operator.attrgetter("name")
+
+
 def _name(path: Path) -> str:
     return next((key for key in reversed(path) if type(key) is str), "")
 
 
-def _within(path: Path, touched: set[Path]) -> bool:
-    return any(path[:end] in touched for end in range(1, len(path) + 1))
+def _within(path: Path, touched: set[Path], ends: set[int]) -> bool:
+    """Whether a path leads into what was touched; `ends` are the lengths of the paths there."""
+    return any(path[:end] in touched for end in ends)
 
 
 def _find(tree: Any, path: Path) -> Any:

@@ -34,7 +34,7 @@ MOST_AT_ONCE = 64
 GAP = 10.0
 """A hole of more intervals than this between two frames is skipped and not waited for."""
 
-OnJump = Callable[[Iterable[AnyRecord]], None]
+OnJump = Callable[[Iterable[AnyRecord], float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class RecordingSource:
         self._start_utc_s = moment(at, first.utc_s) if at else first.utc_s
         self._on_record: OnRecord = lambda record: None
         self._on_status: OnStatus = lambda status: None
-        self._on_jump: OnJump = lambda records: None
+        self._on_jump: OnJump = lambda records, to_s: None
 
     @property
     def period_s(self) -> float:
@@ -117,7 +117,7 @@ class RecordingSource:
 
     def on_jump(self, take: OnJump) -> None:
         """Have `take` called, in the source's thread, with all the records that lead up to the
-        target of a jump: the state is made anew from them.
+        target of a jump, and its CLOCK_BOOTTIME: the state is made anew from them.
         """
         self._on_jump = take
 
@@ -307,11 +307,11 @@ class RecordingSource:
             if isinstance(record, Frame) and kept and isinstance(kept[-1], Frame):
                 kept.pop()
             kept.append(record)
-        self._on_jump(iter(kept))
-        self._block, self._reader, self._ahead = number, reader, ahead
         for record in kept:
             if isinstance(record, Frame):
                 self._arrived(record)
+        self._on_jump(kept, self._now_s)
+        self._block, self._reader, self._ahead = number, reader, ahead
         self._set(known_utc_s=self.playback.utc_s, rebuilding=True)
 
     def _rebuild(self) -> None:
@@ -329,7 +329,7 @@ class RecordingSource:
             yield from self._uninterrupted(self._until(reader, now, ahead))
 
         with contextlib.suppress(_Interrupted):
-            self._on_jump(lead())
+            self._on_jump(lead(), self._now_s)
             self._block, self._reader, self._ahead = number, reader, ahead
             begin = self._index.blocks[first].header
             known = begin.utc_s if begin else self.playback.first_utc_s

@@ -109,11 +109,11 @@ class Replay:
             return f"No event after this up to {upto}; the rest is still being searched."
         return "There is no event after this."
 
-    def _jumped(self, records: Iterable[AnyRecord]) -> None:
+    def _jumped(self, records: Iterable[AnyRecord], to_s: float) -> None:
         """Called in the source's thread."""
         state = HostState(self._thresholds)
         for record in records:
-            state.apply(record)
+            state.apply(record, to_s - record.boottime_s)
         state.alerts.take_changes()
         self._app.take_state(state)
 

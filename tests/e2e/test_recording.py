@@ -154,3 +154,19 @@ def test_a_replay_on_a_terminal(gputop: Start, folder: Path) -> None:
     terminal.wait_gone("1:40 of 1:40")
     terminal.press("K", shows="a recording")
     terminal.check_leaves()
+
+
+def test_a_jump_shows_its_frame_while_history_is_still_being_read(
+    gputop: Start, folder: Path
+) -> None:
+    """One picture has both; a newer jump does not wait for the older one's history."""
+    recorded(folder, demo_records(8, 200))
+    terminal = gputop(None, "replay", "a.ndjson.zst", interval="", size=(120, 40))
+    terminal.press("p", shows=r"^ stopped ")
+    terminal.wait_gone("indexing|reading history|events searched")
+    terminal.press("a", shows="Go to")
+    terminal.press("195s", "enter", shows=r"reading history.* 3:15 of 3:20")
+    terminal.press("(", shows=r"reading history.* 3:05 of 3:20")
+    terminal.wait_gone("reading history")
+    terminal.wait_for(r" 3:05 of 3:20")
+    terminal.check_leaves()

@@ -37,6 +37,11 @@ def played_to(seconds):
     return state
 
 
+def verdict_key(state, device):
+    verdict = state.verdicts.of(device.uuid)
+    return verdict.key if verdict else None
+
+
 async def stopped_at(app, pilot, source, seconds):
     await replay_is_ready(app, pilot)
     if source.playback.playing:
@@ -87,6 +92,7 @@ async def test_after_a_jump_all_is_as_if_it_had_been_played(source, seconds):
         ]
         for mine, theirs in zip(app.store.devices, wanted.store.devices, strict=True):
             assert mine.throttle.shares(end, 60) == theirs.throttle.shares(end, 60)
+            assert verdict_key(app.state, mine) == verdict_key(wanted, theirs)
         assert len(app.process_history) == len(wanted.process_history)
 
 
