@@ -212,7 +212,7 @@ class RecordingSource:
     def _sleep(self) -> None:
         wait: float | None
         if self.playback.rebuilding:
-            wait = 0.0
+            wait = TICK_S  # the frame that was jumped to is drawn first
         elif self.playback.playing:
             wait = POLL_S if not self._ahead and self.playback.at_end else TICK_S
         else:
@@ -353,6 +353,7 @@ class RecordingSource:
             if self._stopping or self._commands:
                 raise _Interrupted
             yield record
+            time.sleep(0)  # whoever draws or answers a key need not wait its turn
 
     def _frame_before(self) -> float:
         """The moment of the frame before the one on screen."""
