@@ -82,7 +82,7 @@ class Ring:
     def add(self, at: float, low: float, mean: float, high: float, count: int) -> None:
         """Put a reading, or the summary of `count` readings, into the bucket of moment `at`."""
         number = int(at // self.width)
-        if number != self.newest and not self._make_room(number):
+        if (number != self.newest or number < 0) and not self._make_room(number):
             return
         place = number % self.size * _BUCKET.size
         # Packed and unpacked whole: half the time of four numbers one by one.

@@ -140,3 +140,10 @@ def test_after_half_an_hour_a_series_takes_no_more_memory():
     assert all(ring.reserved for ring in rings)
     assert series.coarse.span(0, 1860) == pytest.approx((1.0, (1 + 1 + 1.5) / 3, 2.0)), "not lost"
     assert series.fine.span(5, 6) == pytest.approx((1.0, 1.0, 1.0)), "not lost"
+
+
+def test_a_moment_before_the_boot_is_in_no_bucket():
+    ring = Ring(1, 10)
+    ring.add(-0.5, 1.0, 1.0, 99.0, 1)
+    ring.add(9.5, 5.0, 5.0, 5.0, 1)
+    assert ring.span(9, 10) == (5.0, 5.0, 5.0)
