@@ -44,6 +44,7 @@ class DeviceAccount:
     def __init__(self, info: DeviceInfo, begin: float) -> None:
         self.info = info
         self.series = {m.name: Series(RESOLUTIONS[m.unit], begin) for m in REPORTED}
+        self._followed = [(m.name, m.tier, self.series[m.name]) for m in REPORTED]
         self.energy = EnergyMeter()
         self.holders = Holders()
         self.answered = Series(1.0, begin)
@@ -56,7 +57,8 @@ class DeviceAccount:
 
     def update(self, reading: DeviceReading, interval_s: float, window: Window) -> None:
         """Take a reading."""
-        if reading.status != "ok" or reading.read_at.fast is None:
+        times = reading.read_at
+        if reading.status != "ok" or times.fast is None:
             self.lapse()
             return
         self.memory_total = reading.memory_total_bytes or self.memory_total
@@ -67,27 +69,20 @@ class DeviceAccount:
                 power = self.series[name].read_span(span, window)
                 if name == "power_w":
                     self._add_power(power)
-        for metric in REPORTED:
-            self._read(metric, reading, interval_s, window)
-        self.answered.read(reading.read_at.fast, 1.0, patience("fast", interval_s), window)
-        at = reading.read_at.medium
-        if reading.energy_j is None or at is None:
+        for name, tier, series in self._followed:
+            at: float | None = getattr(times, tier)
+            value: float | None = getattr(reading, name)
+            if at is None or value is None:
+                series.lapse()
+                continue
+            power = series.read(at, value, patience(tier, interval_s), window)
+            if name == "power_w":
+                self._add_power(power)
+        self.answered.read(times.fast, 1.0, patience("fast", interval_s), window)
+        if reading.energy_j is None or times.medium is None:
             self.energy.lapse()
         else:
-            self.energy.read_counter(at, reading.energy_j, window)
-
-    def _read(
-        self, metric: Metric, reading: DeviceReading, interval_s: float, window: Window
-    ) -> None:
-        series = self.series[metric.name]
-        at: float | None = getattr(reading.read_at, metric.tier)
-        value: float | None = getattr(reading, metric.name)
-        if at is None or value is None:
-            series.lapse()
-            return
-        power = series.read(at, value, patience(metric.tier, interval_s), window)
-        if metric.name == "power_w":
-            self._add_power(power)
+            self.energy.read_counter(times.medium, reading.energy_j, window)
 
     def _add_power(self, joules: float) -> None:
         covered = self.series["power_w"].weighted.covered_s

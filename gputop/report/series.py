@@ -7,6 +7,7 @@ end of it, and time that nothing speaks for is left out.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from gputop.model.frame import SampleSpan
@@ -20,6 +21,7 @@ _TIER_S: dict[Tier, float] = {"fast": 0.0, "medium": 2.0, "slow": 30.0, "once": 
 _SLACK_S = 1e-6
 
 
+@lru_cache(maxsize=64)
 def patience(tier: Tier, interval_s: float) -> float:
     """Seconds for which a reading can speak at most: beyond that the time before it is a gap."""
     return _SILENT_INTERVALS * max(interval_s, _TIER_S[tier]) + _SILENT_S
@@ -52,11 +54,18 @@ class Series:
         if before is not None and at <= before:
             return 0.0
         self._until = at
-        if window.begin <= at <= window.end:
+        begin, finish = window
+        if before is not None and at - before <= longest_s:
+            start = before if before > begin else begin
+            end = at if at < finish else finish
+            lasted = end - start
+            if lasted > _SLACK_S:
+                self.weighted.add(value, lasted)
+                self.columns.add(start, end, value, value)
+                return value * lasted
+        if begin <= at <= finish:
             self.weighted.touch(value, value)
-        if before is None or at - before > longest_s:
-            return 0.0
-        return self._add(before, at, value, value, value, window)
+        return 0.0
 
     def read_span(self, span: SampleSpan, window: Window) -> float:
         """What the driver buffered: each of its samples speaks for the time since the last."""
@@ -68,19 +77,14 @@ class Series:
         if end <= start:
             return 0.0
         self._until = end
-        return self._add(start, end, span.mean, span.minimum, span.maximum, window)
+        start, end = window.clip(start, end)
+        if end - start <= _SLACK_S:
+            return 0.0
+        self.weighted.add(span.mean, end - start)
+        self.weighted.touch(span.minimum, span.maximum)
+        self.columns.add(start, end, span.mean, span.maximum)
+        return span.mean * (end - start)
 
     def lapse(self) -> None:
         """There is no value now: the time up to the next reading is a gap."""
         self._until = None
-
-    def _add(
-        self, start: float, end: float, value: float, low: float, high: float, window: Window
-    ) -> float:
-        start, end = window.clip(start, end)
-        if end - start <= _SLACK_S:
-            return 0.0
-        self.weighted.add(value, end - start)
-        self.weighted.touch(low, high)
-        self.columns.add(start, end, value, high)
-        return value * (end - start)

@@ -41,8 +41,10 @@ class Weighted:
 
     def touch(self, low: float, high: float) -> None:
         """The quantity was seen this low and this high, for whatever time."""
-        self.minimum = low if self.minimum is None else min(self.minimum, low)
-        self.maximum = high if self.maximum is None else max(self.maximum, high)
+        if self.minimum is None or low < self.minimum:
+            self.minimum = low
+        if self.maximum is None or high > self.maximum:
+            self.maximum = high
 
     @property
     def integral(self) -> float:
@@ -111,7 +113,8 @@ class Columns:
             self._highs += [float("-inf")] * missing
         self._sums[number] += value * seconds
         self._seconds[number] += seconds
-        self._highs[number] = max(self._highs[number], high)
+        if high > self._highs[number]:
+            self._highs[number] = high
 
     def _widen(self) -> None:
         """Two columns become one."""
