@@ -190,8 +190,8 @@ class ChartPanel(LineWidget, can_focus=True):
         given = (look.device, look.stretch, self.view, self._book, look.with_marks)
         if self.mode == "peers":
             return of_peers(chart, *given)
-        if self.mode == "pair":
-            others = self._others()
+        # A replay may go back to before the device had a second chart.
+        if self.mode == "pair" and (others := self._others()):
             return of_pair(chart, others[self._over % len(others)], *given)
         return of_device(chart, *given)
 
