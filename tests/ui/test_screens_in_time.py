@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 
 from gputop.insight.alert_log import PAST_KEPT
 from gputop.insight.alerts import Alert
+from gputop.insight.host_state import HostState
 from gputop.ui.app import GputopApp
 from gputop.ui.screens.device import DeviceScreen
 from gputop.ui.screens.warnings import WarningList
@@ -108,3 +109,17 @@ async def test_of_many_warnings_only_the_rows_in_view_are_made(
         await pilot.pause()
         assert page.cursor == len(page.alerts) - 1 >= PAST_KEPT
         assert "close to thermal slowdown" in screen_lines(app)[page.size.height]
+
+
+async def test_a_second_metric_laid_over_a_chart_may_be_gone_after_a_jump() -> None:
+    app = app_on([sample_hello(), sample_frame(), sample_frame(seq=3)])
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        app.open_device(UUIDS[0])
+        await pilot.press("v")
+        before = HostState()
+        before.apply(sample_hello())
+        app.take_state(before)
+        await pilot.pause()
+        assert isinstance(app.screen, DeviceScreen)
+        assert "H100" in "\n".join(screen_lines(app))
