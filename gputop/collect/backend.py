@@ -45,6 +45,8 @@ class Answers(Struct):
     """New since the last call; `session` and `seq` are filled in by the loop."""
     nvml_calls: int = 0
     """Driver calls since start."""
+    unlisted: bool = False
+    """True while a device is being opened that `inventory` does not name yet."""
 
 
 class Devices(Protocol):

@@ -273,7 +273,8 @@ class Collector:
         uuids = [device.uuid for device in answers.inventory]
         if self._inventory_since is None or uuids != self._inventory:
             self._inventory, self._inventory_since = uuids, self._clock.boottime()
-        if (answered and uuids) or self._has_settled():
+        # One that still opens owes no answer to a later request, so it may be missing here.
+        if (answered and uuids and not answers.unlisted) or self._has_settled():
             self._found_all = True
 
     def _has_settled(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gputop.model.codec import decode
 from gputop.model.commands import Release, Retake, encode_command
 from gputop.model.frame import Event, Frame, Hello
 from gputop.sources.once import read_once
@@ -146,3 +147,13 @@ def test_a_single_reading_of_a_machine_with_a_device_that_hangs(scenario: Scenar
     scenario.set("device.1.call.nvmlDeviceGetUtilizationRates.hang", "forever")
     _, frame = read_once([])
     assert [reading.status for reading in frame.devices] == ["ok", "timed_out", "ok"]
+
+
+def test_a_count_waits_for_a_device_that_takes_its_time_to_open(scenario: Scenario) -> None:
+    """Without persistence mode a device takes seconds to wake, each its own."""
+    scenario.set("device.2.call.nvmlDeviceGetUUID.delay_ms", 350)
+    command = [sys.executable, "-m", "gputop", "stream", "--interval", "0.1", "--count", "1"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    *_, last = (decode(line, 1) for line in done.stdout.splitlines())
+    assert isinstance(last, Frame)
+    assert [device.status for device in last.devices] == ["ok", "ok", "ok"]

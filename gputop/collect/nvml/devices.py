@@ -89,9 +89,11 @@ class NvmlDevices:
         infos: list[DeviceInfo] = []
         readings: list[DeviceReading] = []
         uses: dict[int, list[DeviceUse]] = {}
+        unlisted = False
         for worker in workers:
             report = worker.panel.report(away, with_spans)
             if report is None:
+                unlisted = True
                 continue
             infos.extend(report.infos)
             readings.extend(report.readings)
@@ -99,7 +101,8 @@ class NvmlDevices:
                 uses.setdefault(pid, []).extend(on_device)
         if infos != self._inventory:
             self._inventory = infos
-        return Answers(driver, self._inventory, readings, uses, self._events.take(), self._calls())
+        events, calls = self._events.take(), self._calls()
+        return Answers(driver, self._inventory, readings, uses, events, calls, unlisted)
 
     def release(self) -> None:
         """Let go of the driver as soon as no call is inside it."""
