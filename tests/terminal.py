@@ -463,16 +463,24 @@ class Terminal:
         if len(self.raw) > _MAX_RAW_BYTES:
             del self.raw[: _MAX_RAW_BYTES // 2]
         data = self._unfinished + data
-        cut = _UNFINISHED.search(data)
-        self._unfinished = data[cut.start() :] if cut else b""
-        if cut:
-            data = data[: cut.start()]
+        cut = self._unfinished_from(data)
+        data, self._unfinished = data[:cut], data[cut:]
         drawn = 0
         for match in _SPECIAL.finditer(data):
             self._stream.feed(data[drawn : match.start()])
             self._obey(match)
             drawn = match.end()
         self._stream.feed(data[drawn:])
+
+    def _unfinished_from(self, data: bytes) -> int:
+        """Where that begins which cannot be drawn yet: a sequence cut short, or a frame that is
+        shown as a whole (mode 2026) where the terminal can do that.
+        """
+        frame = data.rfind(b"\x1b[?2026h")
+        if frame >= 0 and self.mode_settings.get(2026) and b"\x1b[?2026l" not in data[frame:]:
+            return frame
+        cut = _UNFINISHED.search(data)
+        return cut.start() if cut else len(data)
 
     def _obey(self, match: re.Match[bytes]) -> None:
         """Act upon a sequence that is not drawn."""
