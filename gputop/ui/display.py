@@ -517,6 +517,14 @@ class DisplayDriver(LinuxDriver):
         self.frames.pause()
         super().stop_application_mode()
 
+    def write(self, data: str) -> None:
+        """Queue text for the terminal. Where it has long stopped reading the text is dropped: the
+        queue holds 30 pieces, and waiting for room would hold up the event loop and all keys.
+        Frames are not written while anything is queued, so it is mouse pointers and bells.
+        """
+        if self._writer_thread is None or not self._writer_thread._queue.full():
+            super().write(data)
+
     def run_input_thread(self) -> None:
         """Read keys and answers."""
         parser = AnswerParser()
@@ -650,6 +658,7 @@ def seam_is_intact() -> bool:
                 callable(LinuxDriver._request_terminal_sync_mode_support),
                 {"XTermParser", "SelectSelector"} <= _names_in(LinuxDriver.run_input_thread),
                 WriterThread(StringIO())._queue.qsize() == 0,
+                not WriterThread(StringIO())._queue.full(),
                 [type(token) for token in AnswerParser().feed("\x1b[?2026;0$y")] == [FrameAnswer],
                 _is_pending_after("\x1b") and not _is_pending_after("\x1b[?2026;0$y"),
                 _look_of_a_strip() == parse_sgr("1;31;44"),

@@ -114,6 +114,7 @@ class DisplayApp(DiffDisplay[None], App[None]):
         ("r", "redraw"),
         ("x", "break"),
         ("q", "leave"),
+        ("w", "whistle"),
         ("escape", "close"),
     ]
     ENABLE_COMMAND_PALETTE = False
@@ -204,6 +205,12 @@ class DisplayApp(DiffDisplay[None], App[None]):
         """Make the next drawing fail."""
         assert self.frames is not None
         self.frames._grid = object()  # type: ignore[assignment]
+
+    def action_whistle(self) -> None:
+        """Write more beside the frames than Textual queues."""
+        assert self._driver is not None
+        for _ in range(100):
+            self._driver.write("\x07" * 4096)
 
     def action_leave(self) -> None:
         """Quit."""

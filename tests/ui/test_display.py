@@ -754,6 +754,16 @@ def test_quitting_is_not_held_by_a_stalled_terminal(tmp_path: Path, plain: bool)
         assert json.loads(report.read_text())["rss_kib"] < 120_000
 
 
+def test_what_is_written_beside_the_frames_does_not_block_a_stalled_terminal() -> None:
+    """Such as the mouse's pointer, which Textual sets with every move."""
+    with run_app(size=(200, 50)) as terminal:
+        terminal.stall()
+        terminal.type("w", "w", "q")
+        assert terminal.exit_code() == 7
+        terminal.resume()
+        terminal.wait_for(lambda t: t.is_restored())
+
+
 @pytest.mark.parametrize("stalled", [False, True], ids=["free", "stalled"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_restore_the_terminal(tmp_path: Path, number: int, stalled: bool) -> None:
