@@ -118,7 +118,8 @@ def test_names_are_only_text_on_every_screen(gputop: Start, spawn: Spawn, tmp_pa
     copied = [words for words in terminal.osc if words.startswith("52")]
     assert len(copied) == 1, "only what `y` copies"
     terminal.osc.clear()
-    terminal.press("esc", "right", "enter", shows="Bus id|UUID")
+    terminal.press("esc", hides="Bus id|UUID")
+    terminal.press("right", "enter", shows="Bus id|UUID")
     terminal.wait_for(SHOWN)
     check_only_text(terminal)
     terminal.check_keys_answer()
