@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 from gputop import __version__
 from gputop.errors import EXIT_FAILED, GputopError
+from gputop.lean import import_msgspec
 
 if TYPE_CHECKING:
     from gputop.commands.base import Command
@@ -73,6 +74,7 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments in (["--version"], ["-V"]):
         print(f"gputop {__version__}")
         return 0
+    import_msgspec()  # before anything else does
     from argparse import RawDescriptionHelpFormatter
 
     from gputop.commands.base import Parser

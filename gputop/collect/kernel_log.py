@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import subprocess
 import threading
 import time
 from collections import deque
@@ -153,6 +152,8 @@ def _kmsg_lines(path: str) -> Iterator[str]:
 def _journal_lines(command: Sequence[str]) -> list[str]:
     if not command:
         return []
+    import subprocess  # only where the kernel's own log is denied
+
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

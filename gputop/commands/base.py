@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from gputop.errors import GputopError, UsageError
 from gputop.settings import is_selector
@@ -17,7 +18,23 @@ DEMO_DEVICES, DEMO_SEED = 8, 1
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are gputop's."""
+    """A parser whose errors are gputop's, and which learns how wide help is when it is asked.
+
+    argparse makes a formatter for every flag, to see that its metavar can be told; each looks
+    for the width of the terminal with shutil, which takes 0.5 MB.
+    """
+
+    def __init__(
+        self, *, formatter_class: type[argparse.HelpFormatter] = argparse.HelpFormatter,
+        **others: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(formatter_class=partial(formatter_class, width=80), **others)
+        self._formatter_for_people = formatter_class
+
+    def format_help(self) -> str:
+        """What `--help` prints, as wide as the terminal."""
+        self.formatter_class = self._formatter_for_people
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Say in one sentence what cannot be meant.

@@ -10,6 +10,7 @@ import sys
 from gputop import settings
 from gputop.commands.base import add_demo_arguments, stream_arguments
 from gputop.errors import UsageError
+from gputop.lean import import_asyncio
 from gputop.sources.local import LocalSource
 
 HELP = "show the GPUs of this machine"
@@ -40,22 +41,11 @@ def run(args: argparse.Namespace) -> int:
     source = LocalSource(stream_arguments(args), chosen.interval)
     source.spawn()  # before Textual is imported: the two start side by side
     gc.disable()  # until the first picture: nothing that the imports make is garbage
-    _import_asyncio()
+    import_asyncio()
 
     from gputop.ui.run import run_app
 
     return run_app(source, chosen)
-
-
-def _import_asyncio() -> None:
-    """Load asyncio without TLS, which costs 4.7 MB and is of no use to a screen."""
-    if "ssl" in sys.modules:
-        return
-    sys.modules["ssl"] = None  # type: ignore[assignment]  # asyncio does without what is missing
-    try:
-        import asyncio  # noqa: F401
-    finally:
-        del sys.modules["ssl"]
 
 
 def need_terminal(instead: str) -> None:

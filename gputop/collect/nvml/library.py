@@ -8,13 +8,26 @@ import importlib
 import os
 import threading
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from gputop.collect.nvml import abi
+from gputop.lean import importing_with
 
 Function = Callable[..., int]
 
 SONAME_STEM = "libnvidia-ml.so"
+
+
+def _find_library(name: str) -> str | None:
+    from ctypes.util import find_library
+
+    return find_library(name)
+
+
+_FINDER = ModuleType("ctypes.util")
+"""What pynvml imports of it and never calls, without the 0.6 MB of shutil and tempfile."""
+vars(_FINDER)["find_library"] = _find_library
 
 
 class NvmlError(Exception):
@@ -142,7 +155,8 @@ class Library:
         if self._binding is not None:
             return
         try:
-            binding = importlib.import_module("pynvml")
+            with importing_with({"ctypes.util": _FINDER}):
+                binding = importlib.import_module("pynvml")
         except ImportError as e:
             raise BindingError("The Python package nvidia-ml-py is not installed.") from e
         if not hasattr(binding, "_nvmlGetFunctionPointer"):
