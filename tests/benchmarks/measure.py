@@ -26,6 +26,7 @@ SIZE = (200, 50)
 FIRST_READINGS_PATIENCE_S = 60.0
 AGE_SAMPLES = 40
 AGE_PAUSE_S = 0.25
+ECHOES = 21
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ def measure(tool: Tool, row: Row, plan: Plan, workplace: Workplace) -> Figures:
         raise LookupError(f"{tool.name} is not installed")
     scenario = workplace.scenario(row)
     figures = Figures()
+    if row.link_bytes_per_s is not None:
+        figures.values["link_s"] = _round_trip_s(row, workplace)
     started = time.monotonic()
     with workplace.start(command, workplace.environment(scenario, row), row) as terminal:
         terminal.wait_for(
@@ -142,6 +145,18 @@ def measure(tool: Tool, row: Row, plan: Plan, workplace: Workplace) -> Figures:
         if tool.charts and row.link_bytes_per_s is None:
             _open_charts(terminal, tool, figures)
     return figures
+
+
+def _round_trip_s(row: Row, workplace: Workplace) -> float:
+    """From a key to its echo by the terminal at the other end of an idle link: the median."""
+    taken: list[float] = []
+    with workplace.start(["cat"], {}, row) as terminal:
+        for number in range(1, ECHOES + 1):
+            start = time.monotonic()
+            terminal.type("x")
+            terminal.wait_for(lambda screen, n=number: screen.text().count("x") >= n)
+            taken.append(time.monotonic() - start)
+    return statistics.median(taken[1:])  # The first waits for the login.
 
 
 def _watch(terminal: Terminal, figures: Figures, window_s: float, *, near: bool) -> None:

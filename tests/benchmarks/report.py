@@ -39,6 +39,7 @@ COLUMNS = (
     Column("rss_charts_mb", "+charts",   1),
     Column("key_p50_s",     "key p50",   0, 1e3),
     Column("key_p99_s",     "p99 ms",    0, 1e3),
+    Column("link_s",        "link ms",   0, 1e3),
     Column("age_s",         "age s",     1),
     Column("age_max_s",     "age max",   1),
 )
