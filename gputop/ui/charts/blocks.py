@@ -83,14 +83,27 @@ def shape_of(
     columns: Sequence[Span | None], full: float, metric: str, aggregate: Aggregate, rows: int
 ) -> Shape:
     """The chart of `columns` in `rows` rows, `full` being its whole height."""
+    bodies, shades = _kept_steps(tuple(columns[:-1]), full, metric, aggregate, rows)
+    body, shade = _steps(columns[-1:], full, metric, aggregate, rows)
+    return Shape(metric, rows, bodies + body, shades + shade)
+
+
+def _steps(
+    columns: Sequence[Span | None], full: float, metric: str, aggregate: Aggregate, rows: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The bodies and the shades of a `Shape`."""
     if rows == 1:
         cells = [_cell(span, full, metric, aggregate) for span in columns]
-        return Shape(metric, 1, tuple(cell[0] for cell in cells), tuple(cell[1] for cell in cells))
+        return tuple(cell[0] for cell in cells), tuple(cell[1] for cell in cells)
     steps = rows * STEPS
     bodies = _heights(columns, AT[aggregate], full, steps)
     if aggregate != "mean":
-        return Shape(metric, rows, bodies, (0,) * len(bodies))
-    return Shape(metric, rows, bodies, _heights(columns, AT["peak"], full, steps))
+        return bodies, (0,) * len(bodies)
+    return bodies, _heights(columns, AT["peak"], full, steps)
+
+
+_kept_steps = lru_cache(maxsize=128)(_steps)
+"""For what is past, which is the same from one tick to the next."""
 
 
 def paint(
