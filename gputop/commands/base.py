@@ -95,8 +95,14 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def machine_from(args: argparse.Namespace) -> Machine:
-    """The machine the flags mean. Imports its backend, but asks it nothing yet."""
+def machine_from(args: argparse.Namespace, lists_at_once: bool = False) -> Machine:
+    """The machine the flags mean. Imports its backend, but asks it nothing yet.
+
+    With `lists_at_once` a device is named before it has said who it is, for a reader who waits for
+    every one and would leave without it.
+    """
+    from msgspec.structs import replace
+
     from gputop.collect.backend import Machine
 
     if args.demo:
@@ -105,9 +111,12 @@ def machine_from(args: argparse.Namespace) -> Machine:
         return demo_machine(args.demo_devices, args.demo_seed, args.demo_start)
     from gputop.collect.host import this_host
     from gputop.collect.kernel_log import KernelLog
-    from gputop.collect.nvml import NvmlDevices
+    from gputop.collect.nvml import Deadlines, NvmlDevices
 
-    return Machine(NvmlDevices(), this_host(), past=KernelLog())
+    deadlines = Deadlines.from_environment()
+    if lists_at_once:
+        deadlines = replace(deadlines, listed_s=0.0)
+    return Machine(NvmlDevices(deadlines), this_host(), past=KernelLog())
 
 
 def stream_arguments(args: argparse.Namespace) -> list[str]:

@@ -74,7 +74,7 @@ class _Stream:
         self._write_problem: OSError | None = None
         self._events = _Events(args) if args.on_event else None
         self._writer = Writer(out, self._stopped_writing)
-        self._machine = machine_from(args)
+        self._machine = machine_from(args, lists_at_once=args.every_tier)
         options = Options(
             interval_s=args.interval,
             frames=args.count,

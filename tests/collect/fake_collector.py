@@ -23,5 +23,5 @@ def machine(wanted: dict[str, Any]) -> Machine:
 
 if __name__ == "__main__":
     asked = ast.literal_eval(sys.argv.pop(1))
-    stream.machine_from = lambda args: machine(asked)
+    stream.machine_from = lambda args, **_: machine(asked)
     main()

@@ -157,3 +157,21 @@ def test_a_count_waits_for_a_device_that_takes_its_time_to_open(scenario: Scenar
     *_, last = (decode(line, 1) for line in done.stdout.splitlines())
     assert isinstance(last, Frame)
     assert [device.status for device in last.devices] == ["ok", "ok", "ok"]
+
+
+def test_a_single_reading_waits_for_a_device_that_takes_its_time_to_open(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than the window: it was left out, and nobody knew."""
+    monkeypatch.setenv("GPUTOP_DEADLINE_SCALE", "1")
+    scenario.set("device.2.call.nvmlDeviceGetUUID.delay_ms", 600)
+    hello, frame = read_once([])
+    assert [device.index for device in hello.devices] == [0, 1, 2]
+    assert [device.status for device in frame.devices] == ["ok", "ok", "ok"]
+
+
+def test_a_single_reading_names_a_device_that_never_says_who_it_is(scenario: Scenario) -> None:
+    scenario.set("device.2.call.nvmlDeviceGetUUID.hang", "forever")
+    hello, frame = read_once([])
+    assert [device.index for device in hello.devices] == [0, 1, 2]
+    assert [device.status for device in frame.devices] == ["ok", "ok", "timed_out"]
