@@ -136,7 +136,11 @@ def spawn() -> Iterator[Spawn]:
         child.wait()
 
 
+LOW, HIGH, PERIOD_S = 10, 99, 9
+"""Between what a moving device's utilisation rises, in how many seconds."""
+
+
 def moving(count: int, **more: str | int | float) -> Lines:
     """Healthy devices whose utilisation is a new number several times a second."""
-    lines: Lines = {"count": count, "device.*.gpu_utilization": "ramp 10 99 9"}
+    lines: Lines = {"count": count, "device.*.gpu_utilization": f"ramp {LOW} {HIGH} {PERIOD_S}"}
     return {**lines, **more}

@@ -20,7 +20,7 @@ from typing import Any
 
 import gputop
 from gputop.model.codec import decode
-from gputop.model.frame import Event, Frame, Hello
+from gputop.model.frame import AnyRecord, Event, Frame, Hello
 from tests.terminal import Terminal
 
 PATIENCE_S = float(os.environ.get("GPUTOP_TEST_PATIENCE", "60"))
@@ -118,11 +118,10 @@ class Gputop(Terminal):
     def device(self, index: int | str) -> str:
         """What the overview shows of a device: its pane, row or cell; empty when it does not."""
         lines = self.lines()
-        pane = re.compile(rf"╭[─›]+ {index}\*? · ")
         row = re.compile(rf"(?:^|│)[› ] ?{index}\*? \S")
-        for y, line in enumerate(lines):
-            if match := pane.search(line):
-                return _block(lines, match.start(), y)
+        if corner := _corner(lines, index):
+            return _block(lines, *corner)
+        for line in lines:
             if match := row.search(line):
                 end = line.find("│", match.end())
                 return line[match.start() : end if end > 0 else None].strip("│ ")
@@ -134,6 +133,10 @@ class Gputop(Terminal):
         found = self.wait_for(_Says(index, compiled))
         assert isinstance(found, re.Match)
         return found
+
+    def pane_at(self, index: int) -> tuple[int, int]:
+        """Column and row of the upper left corner of a device's pane."""
+        return self.wait_for(lambda terminal: _corner(terminal.lines(), index))  # type: ignore[no-any-return]
 
     def utilisation(self, index: int) -> str:
         """The utilisation that stands at a device."""
@@ -198,6 +201,15 @@ class _Says:
 
     def __repr__(self) -> str:
         return f"{self._pattern.pattern!r} at device {self._index}"
+
+
+def _corner(lines: Sequence[str], index: int | str) -> tuple[int, int] | None:
+    """Column and row where a device's pane begins."""
+    pane = re.compile(rf"╭[─›]+ {index}\*? · ")
+    for y, line in enumerate(lines):
+        if match := pane.search(line):
+            return match.start(), y
+    return None
 
 
 def _block(lines: Sequence[str], left: int, top: int) -> str:
@@ -269,6 +281,26 @@ class Program:
         assert (code, self.errors) == (0, "")
         return self.out
 
+    def stop(self, enough: Callable[[Records], object] = lambda _: True) -> Records:
+        """What it has printed once that is enough, or all of it where it ends before. Its reader
+        goes away then, and it ends well.
+        """
+        records, out = Records(), self._process.stdout
+        assert out is not None
+        for line in out:
+            records.add(line)
+            if enough(records):
+                break
+        out.close()
+        self._process.stdout = None
+        self.end()
+        assert (self._process.returncode, self.errors) == (0, "")
+        return records
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def close(self) -> None:
         """Kill it if it still runs."""
         self._process.kill()
@@ -276,13 +308,30 @@ class Program:
 
 
 class Records:
-    """The records that a stream printed."""
+    """The records that a stream printed, or that a recording holds."""
 
-    def __init__(self, text: str) -> None:
-        self.all = [decode(line.encode(), number) for number, line in enumerate(text.splitlines())]
-        self.hellos = [record for record in self.all if isinstance(record, Hello)]
-        self.frames = [record for record in self.all if isinstance(record, Frame)]
-        self.events = [record for record in self.all if isinstance(record, Event)]
+    def __init__(self, text: str | Iterable[AnyRecord] = ()) -> None:
+        self.all: list[AnyRecord] = []
+        for record in text.splitlines() if isinstance(text, str) else text:
+            self.add(record)
+
+    def add(self, record: str | AnyRecord) -> None:
+        """Take the next record, or its line."""
+        if isinstance(record, str):
+            record = decode(record.encode(), len(self.all))
+        self.all.append(record)
+
+    @property
+    def hellos(self) -> list[Hello]:
+        return [record for record in self.all if isinstance(record, Hello)]
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [record for record in self.all if isinstance(record, Frame)]
+
+    @property
+    def events(self) -> list[Event]:
+        return [record for record in self.all if isinstance(record, Event)]
 
     @property
     def last(self) -> Frame:

@@ -8,6 +8,7 @@ this file documents the scenario language.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ __all__ = [
     "Call",
     "Lines",
     "Scenario",
+    "at_rest",
     "build",
     "corrupt",
     "geforce",
@@ -197,6 +199,30 @@ def read_calls(path: Path) -> list[Call]:
 def h100s(count: int) -> Lines:
     """A healthy machine of ``count`` H100s (the defaults)."""
     return {"count": count}
+
+
+def at_rest(count: int) -> Lines:
+    """All that moves with a device's utilisation, and its memory, stands still at a value of that
+    device's own.
+    """
+    defaults = (SOURCES / "defaults.c").read_text(encoding="utf-8")
+    form = r'"device\.\*\.(\S+) = (?:follow gpu_utilization|wave) (\w+) (\w+)'
+    ranges = {
+        key: (_whole_number(low), _whole_number(high))
+        for key, low, high in re.findall(form, defaults)
+        if key != "gpu_utilization"
+    }
+    return {
+        f"device.{n}.{key}": low + (high - low) * (n + 1) // (count + 1)
+        for key, (low, high) in ranges.items()
+        for n in range(count)
+    }
+
+
+def _whole_number(words: str) -> int:
+    """What the scenario language writes as 40G."""
+    digits = words.rstrip("KMGT")
+    return int(digits) << 10 * " KMGT".index(words[len(digits) :] or " ")
 
 
 def geforce(count: int = 1) -> Lines:

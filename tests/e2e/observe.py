@@ -1,0 +1,235 @@
+"""A row of faults, lived through by the real program and every command beside it at once.
+
+What it comes to is compared with a control run: the same steps where nothing is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gputop.errors import GputopError
+from gputop.export.json_format import document
+from gputop.recording import read
+from tests.e2e.conftest import Driver, moving
+from tests.e2e.faults import AGES, SIZE, Fault
+from tests.e2e.program import Gputop, Records, Run, Start
+from tests.e2e.said import (
+    Document,
+    Told,
+    check_pane,
+    differences,
+    documents,
+    drift_s,
+    fresh,
+    records_of,
+    told,
+    unsettled,
+    why,
+    without_charts,
+)
+from tests.e2e.unread import check_nothing_unread
+from tests.fake_driver import at_rest
+
+WELL = (1, 2)
+"""The devices that nothing happens to."""
+FRAMES = "200"
+"""As many as a stream sends at the most, where what is waited for never comes."""
+
+
+@dataclass
+class Observed:
+    """What a run came to."""
+
+    paces: dict[str, float] = field(default_factory=dict)
+    """Seconds, by step."""
+    told: Told = field(default_factory=dict)
+    panes: list[list[str]] = field(default_factory=list)
+    fresh: float = 0.0
+    """Of the frames in a recording, the share that has something new of every well device."""
+    drift_s: float = 0.0
+    """How far the well devices' readings are from what the driver said at their time."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Take the time of a step."""
+        began = time.monotonic()
+        yield
+        self.paces[name] = time.monotonic() - began
+
+
+# -- what the program and the commands say ---------------------------------------------------------
+
+
+def disagreements(fault: Fault, saved: Document) -> list[str]:
+    """Where a document says of the sick device something else than the table does, or of the
+    others that they are not well.
+    """
+    devices = [each for each in saved["devices"] if not each["uuid"].startswith("MIG")]
+    if len(devices) != 1 + len(WELL):
+        return [f"there are {len(devices)} devices"]
+    sick, *others = devices
+    wrong = [] if sick["status"] == fault.status else [f"{sick['status']}: {sick['detail']}"]
+    for name, reason in fault.missing.items():
+        if sick.get(name) is not None or not re.match(reason, why(sick, name)):
+            wrong.append(f"{name}: {sick.get(name)}, {why(sick, name)}")
+    for name, value in fault.values.items():
+        if sick[name] != value:
+            wrong.append(f"{name}: {sick[name]}")
+    if fault.status != "ok" and not sick["detail"].endswith("."):
+        wrong.append("it says what happened and what to do: " + sick["detail"])
+    return wrong + [
+        f"{other['uuid']}: {other['status']}" for other in others
+        if other["status"] != "ok" or other["gpu_utilization"] is None
+    ]  # fmt: skip
+
+
+def says_it(fault: Fault, saved: Document) -> list[str]:
+    """What is still to come before a document says all that it will say."""
+    return disagreements(fault, saved) + unsettled(d for d in saved["devices"] if d["index"] in WELL)
+
+
+def newest(records: Records) -> Document | None:
+    """The newest frame as a document."""
+    hellos, frames = records.hellos, records.frames
+    return document(hellos[-1], frames[-1]) if hellos and frames else None
+
+
+def recorded(path: Path) -> Records:
+    """What a recording holds so far."""
+    try:
+        return Records(read(path))
+    except GputopError:
+        return Records()
+
+
+def streamed(fault: Fault, records: Records) -> Document:
+    """What a stream says at its end. A value that could not be read was in none of its frames."""
+    check_nothing_unread(records.all)
+    for saved in documents(records):
+        for device in (d for d in saved["devices"] if (d["index"], d["parent"]) == (0, None)):
+            there = [name for name in fault.missing if device.get(name) is not None]
+            assert there == [], device
+    last = newest(records)
+    assert last is not None
+    assert not (wrong := disagreements(fault, last)), wrong
+    return last
+
+
+def looked_at(saved: Document, fault: Fault) -> Document:
+    """A document of the screen or of a command, once it was looked at."""
+    assert not (wrong := disagreements(fault, saved)), wrong
+    check_nothing_unread(records_of(saved))
+    return saved
+
+
+# -- the run ---------------------------------------------------------------------------------------
+
+
+class Observer:
+    """Lets rows happen."""
+
+    def __init__(self, driver: Driver, gputop: Start, run: Run) -> None:
+        self._driver, self._gputop, self._run = driver, gputop, run
+
+    def __call__(self, fault: Fault) -> Observed:
+        """Let it happen, look at it from every side, and leave while it lasts."""
+        seen = Observed()
+        well = at_rest(3) | moving(3, **fault.before)
+        scenario = self._driver(well if fault.late else well | fault.wrong, absent=fault.absent)
+        terminal = self._gputop(scenario, size=SIZE, scale=fault.scale)
+        path = scenario.path.with_suffix(".ndjson")
+        command = ("record", "-o", str(path), "--interval", "0.25")
+        record = self._run(scenario, *command, scale=fault.scale)
+        terminal.wait_alive(1, 1)
+        if fault.late:
+            terminal.wait_device(0, r"temp +\d+/")
+            terminal.wait_for(lambda _: any(frame.devices for frame in recorded(path).frames))
+            scenario.update(fault.wrong)
+        terminal.wait_device(0, fault.shows)
+        if fault.screen:
+            terminal.wait_for(fault.screen)
+        command = ("stream", "--interval", "0.25", "--count", FRAMES)
+        stream = self._run(scenario, *command, scale=fault.scale)
+        snapshot = self._run(scenario, "snapshot", "--format", "json", scale=fault.scale)
+        age = shown_age(terminal, fault)
+        take_steps(terminal, seen)
+        assert not {osc for osc in terminal.osc if osc.startswith("52")}
+        if fault.facts:
+            check_facts(terminal, fault.facts)
+        if age is not None:
+            terminal.wait_for(lambda _: shown_age(terminal, fault) > age)
+        said = {
+            "snapshot": looked_at(json.loads(snapshot.check()), fault),
+            "stream": streamed(
+                fault, stream.stop(lambda records: (d := newest(records)) and not says_it(fault, d))
+            ),
+            "record": self._end_recording(terminal, fault, record, path),
+        }
+        saved = looked_at(terminal.saved_snapshot(), fault)
+        for index, device in enumerate(d for d in saved["devices"] if d["parent"] is None):
+            check_pane(terminal, index, device, fault.unsteady)
+        seen.panes = [without_charts(terminal.device(index)) for index in WELL]
+        seen.told = told(saved)
+        wrong = {name: differences(seen.told, told(one), fault.unsteady) for name, one in said.items()}
+        assert not any(wrong.values()), wrong
+        records = recorded(path)
+        uuids = [each["uuid"] for each in saved["devices"] if each["parent"] is None][1:]
+        seen.fresh = min(fresh(records, uuid) for uuid in uuids)
+        seen.drift_s = max(drift_s(records, uuid) for uuid in uuids)
+        with seen.step("leaving"):
+            terminal.check_leaves()
+        return seen
+
+    def _end_recording(self, terminal, fault, record, path) -> Document:
+        terminal.wait_for(lambda _: (d := newest(recorded(path))) and not says_it(fault, d))
+        record.signal(signal.SIGTERM)
+        record.check()
+        records = recorded(path)
+        check_nothing_unread(records.all)
+        last = newest(records)
+        assert last is not None
+        return last
+
+
+def take_steps(terminal: Gputop, seen: Observed) -> None:
+    """What a user does while it lasts, against the clock."""
+    with seen.step("the others move on"):
+        terminal.wait_alive(1)
+        terminal.wait_alive(2, 1)
+    with seen.step("the help"):
+        terminal.check_keys_answer()
+    with seen.step("the cursor"):
+        terminal.press("tab", shows="╭› 0 ·")
+        terminal.press("right", shows="╭› 1 ·")
+        terminal.press("left", shows="╭› 0 ·")
+    with seen.step("the device's screen"):
+        terminal.press("enter", shows=r"^ GPU 0 ")
+        terminal.press("esc", shows="╭› 0 ·")
+    terminal.press("tab", hides="╭› 0 ·")
+
+
+def shown_age(terminal: Gputop, fault: Fault) -> int | None:
+    """For how many seconds the sick device has been so, as its pane says; None where nothing is
+    old.
+    """
+    pattern = AGES[fault.status]
+    return int(terminal.wait_device(0, pattern)[1]) if pattern else None
+
+
+def check_facts(terminal: Gputop, shows: str) -> None:
+    """Look at the device's own screen, on as large a window as it takes. An age there grows."""
+    terminal.resize(140, 100)
+    terminal.press("tab", "enter", shows="Bus id|UUID")
+    found = terminal.wait_for(shows)
+    if found.re.groups:
+        terminal.wait_for(lambda t: (now := t.find(shows)) and int(now[1]) > int(found[1]))
+    terminal.press("esc", hides="UUID")
+    terminal.press("tab")
+    terminal.resize(*SIZE)
