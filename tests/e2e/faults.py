@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.fake_driver import R470_ABSENT, R535_ABSENT, Lines, many_processes, mig_instances
 
@@ -36,8 +38,10 @@ class Fault:
     """How the machine is before it goes wrong."""
     late: bool = False
     """True when it goes wrong after the first readings; False when the program finds it so."""
+    ready: str = r"temp +\d+/"
+    """What stands at the device before it goes wrong late."""
     facts: str = ""
-    """What stands on the device's own screen."""
+    """What stands on the device's own screen; its group is an age, which grows."""
     screen: str = ""
     """What stands anywhere on the overview."""
     absent: tuple[str, ...] = ()
@@ -61,10 +65,15 @@ def of(**keys: str | int) -> Lines:
     return {f"device.0.{key.replace('__', '.')}": value for key, value in keys.items()}
 
 
+OLD_ACTIVITY = r"SM active +\d+ % \((\d+) s ago: "
+OLD_TEMPERATURE = r" Temperature +\d+ °C \((\d+) s ago: "
 NOTHING = Fault("nothing", {}, r"temp +\d+/")
 """The control run."""
 
 UTIL, TEMP = "nvmlDeviceGetUtilizationRates", "nvmlDeviceGetTemperature*"
+NOT_FOUND_AGAIN = {
+    **at("nvmlDeviceGetHandleByIndex*", error=15), "call.nvmlDeviceGetHandleByUUID.error": 15,
+}  # fmt: skip
 NO_TEMP = {"temperature_c": "timed_out", "gpu_utilization": "timed_out"}
 LISTS = [f"nvmlDeviceGet{kind}RunningProcesses*" for kind in ("Compute", "Graphics", "MPSCompute")]
 NO_SAMPLES = at("nvmlDeviceGetSamples", error=3)
@@ -155,34 +164,36 @@ FAULTS = (
           {"sm_activity": "unsupported"}),
     *(Fault(f"activity samples {what}, answered with {answer}",
             of(gpm__samples=what) | {"gpm.bad_samples": answer}, r"util +\d",
-            {"sm_activity": reason, "dram_activity": reason}, late=late)
-      for what, late in (("identical", False), ("reversed", True))
+            {"sm_activity": reason, "dram_activity": reason}, late=late, ready=r"sm \d+ %",
+            facts=facts)
+      for what, late, facts in (("identical", False, ""), ("reversed", True, OLD_ACTIVITY))
       for answer, reason in (("error", r"error\(2\)"), ("nan", r"implausible\(nan"))),
     Fault("an activity sample refused", at("nvmlGpmSampleGet", error=999), r"util +\d",
-          {"sm_activity": r"error\(999\)"}, late=True),
+          {"sm_activity": r"error\(999\)"}, late=True, ready=r"sm \d+ %", facts=OLD_ACTIVITY),
     Fault("activity of another version", at("nvmlGpmQueryDeviceSupport", error=25), r"util +\d",
           {"sm_activity": r"unsupported|error\(25\)"}),
     Fault("activity that cannot be", of(gpm__2=-5, gpm__5=4000), r"util +\d",
           {"sm_activity": "implausible", "tensor_activity": "implausible"}),
     # Opened again it is as lost as before: else it would be there for a moment, again and again.
     Fault("lost between two activity samples",
-          {**at("nvmlGpmSampleGet", error=15), **at("nvmlDeviceGetHandleByIndex*", error=15)},
+          at("nvmlGpmSampleGet", error=15) | NOT_FOUND_AGAIN,
           r"lost for .*\n(.*\n)+.*✗ device lost", {"sm_activity": "lost", "power_w": "lost"},
-          status="lost", late=True, returns=True),
+          status="lost", late=True, facts=OLD_TEMPERATURE, returns=True),
     Fault("lost between a sample and its metrics",
-          {**at("nvmlGpmMetricsGet", error=15), **at("nvmlDeviceGetHandleByIndex*", error=15)},
+          at("nvmlGpmMetricsGet", error=15) | NOT_FOUND_AGAIN,
           r"lost for .*\n(.*\n)+.*✗ device lost", {"sm_activity": "lost", "power_w": "lost"},
-          status="lost", late=True, returns=True),
+          status="lost", late=True, facts=OLD_TEMPERATURE, returns=True),
     # -- the device as a whole
     Fault("lost at the start", of(lost=1), r"lost for .*\n(.*\n)+.*✗ device lost",
           {"gpu_utilization": "lost", "temperature_c": "lost"}, status="lost"),
     Fault("lost in mid-run", of(lost=1), r"lost for .*\n(.*\n)+.*✗ device lost",
           {"gpu_utilization": "lost", "power_w": "lost"}, status="lost", late=True, returns=True,
-          screen=r"✗ 1 critical"),
+          facts=OLD_TEMPERATURE, screen=r"✗ 1 critical"),
     Fault("needs a reset at the start", at("nvmlDeviceGetHandleByIndex*", error=16), r"lost",
           {"power_w": "lost"}, status="lost"),
     Fault("needs a reset", at("*", error=16), r"lost for .*\n(.*\n)+.*✗ device lost",
-          {"gpu_utilization": "lost"}, status="lost", late=True, returns=True),
+          {"gpu_utilization": "lost"}, status="lost", late=True, facts=OLD_TEMPERATURE,
+          returns=True),
     Fault("its handle is denied", at("nvmlDeviceGetHandleByIndex*", error=4),
           r"error.*\n(.*\n)+.*✗ device not readable", {"power_w": "error|denied"}, status="error"),
     Fault("its power cables are off", at("nvmlDeviceGetHandleByIndex*", error=8),
@@ -195,10 +206,10 @@ FAULTS = (
           r"error.*\n(.*\n)+.*✗ device not readable", {"power_w": "error"}, status="error"),
     Fault("a call hangs for 30 s", at(TEMP, hang=30),
           r"no answer for .*\n(.*\n)+.*▲ driver does not answer", NO_TEMP, status="timed_out",
-          late=True, scale=SHORT, returns=True),
+          late=True, facts=OLD_TEMPERATURE, scale=SHORT, returns=True),
     Fault("a call never returns", at(TEMP, hang="forever"),
           r"no answer for .*\n(.*\n)+.*▲ driver does not answer", NO_TEMP, status="timed_out",
-          late=True, scale=SHORT, screen="▲ 1 warning"),
+          late=True, facts=OLD_TEMPERATURE, scale=SHORT, screen="▲ 1 warning"),
     Fault("it never answers at all", at("nvmlDeviceGet*", hang="forever"),
           r"no answer for .*\n(.*\n)+.*▲ driver does not answer", NO_TEMP, status="timed_out",
           scale=SHORT),
@@ -261,7 +272,23 @@ class Trouble:
     remedy: str
     wrong: Lines = field(default_factory=dict)
     code: int = 3
-    """The exit code of `snapshot` and `stream --count`."""
+    """The exit code of `snapshot`."""
+
+    def __str__(self) -> str:
+        return self.name.replace(" ", "-")
+
+    def differs(self, saved: Mapping[str, Any]) -> str:
+        """What else a document says of the driver, or that it tells of a device; empty where it
+        agrees.
+        """
+        driver = saved["driver"]
+        agrees = (
+            driver["status"] in ("absent", "failed", "stuck")
+            and re.search(self.says, driver["message"])
+            and re.search(self.remedy, driver["remedy"])
+            and saved["devices"] == []
+        )
+        return "" if agrees else f"{driver} {saved['devices']}"
 
 
 TROUBLES = (

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gputop.errors import GputopError
 from gputop.export.json_format import document
 from gputop.recording import read
 from tests.e2e.conftest import Driver, moving
-from tests.e2e.faults import AGES, SIZE, Fault
-from tests.e2e.program import Gputop, Records, Run, Start
+from tests.e2e.faults import AGES, SHORT, SIZE, Fault, Trouble
+from tests.e2e.program import Gputop, Program, Records, Run, Start, wait_flat
 from tests.e2e.said import (
     Document,
     Told,
@@ -35,7 +36,7 @@ from tests.e2e.said import (
     without_charts,
 )
 from tests.e2e.unread import check_nothing_unread
-from tests.fake_driver import at_rest
+from tests.fake_driver import Scenario, at_rest
 
 WELL = (1, 2)
 """The devices that nothing happens to."""
@@ -53,8 +54,6 @@ class Observed:
     panes: list[list[str]] = field(default_factory=list)
     fresh: float = 0.0
     """Of the frames in a recording, the share that has something new of every well device."""
-    drift_s: float = 0.0
-    """How far the well devices' readings are from what the driver said at their time."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -90,9 +89,11 @@ def disagreements(fault: Fault, saved: Document) -> list[str]:
     ]  # fmt: skip
 
 
-def says_it(fault: Fault, saved: Document) -> list[str]:
-    """What is still to come before a document says all that it will say."""
-    return disagreements(fault, saved) + unsettled(d for d in saved["devices"] if d["index"] in WELL)
+def settled(fault: Fault, saved: Document | None) -> bool:
+    """Whether a document says all that it will say."""
+    if saved is None or disagreements(fault, saved):
+        return False
+    return not unsettled(device for device in saved["devices"] if device["index"] in WELL)
 
 
 def newest(records: Records) -> Document | None:
@@ -144,12 +145,10 @@ class Observer:
         well = at_rest(3) | moving(3, **fault.before)
         scenario = self._driver(well if fault.late else well | fault.wrong, absent=fault.absent)
         terminal = self._gputop(scenario, size=SIZE, scale=fault.scale)
-        path = scenario.path.with_suffix(".ndjson")
-        command = ("record", "-o", str(path), "--interval", "0.25")
-        record = self._run(scenario, *command, scale=fault.scale)
+        path, record = self._record(scenario, fault.scale)
         terminal.wait_alive(1, 1)
         if fault.late:
-            terminal.wait_device(0, r"temp +\d+/")
+            terminal.wait_device(0, fault.ready)
             terminal.wait_for(lambda _: any(frame.devices for frame in recorded(path).frames))
             scenario.update(fault.wrong)
         terminal.wait_device(0, fault.shows)
@@ -165,37 +164,91 @@ class Observer:
             check_facts(terminal, fault.facts)
         if age is not None:
             terminal.wait_for(lambda _: shown_age(terminal, fault) > age)
+        streaming = stream.stop(lambda records: settled(fault, newest(records)))
+        recording = self._end(terminal, record, path, lambda saved: settled(fault, saved))
+        check_nothing_unread(recording.all)
         said = {
             "snapshot": looked_at(json.loads(snapshot.check()), fault),
-            "stream": streamed(
-                fault, stream.stop(lambda records: (d := newest(records)) and not says_it(fault, d))
-            ),
-            "record": self._end_recording(terminal, fault, record, path),
+            "stream": streamed(fault, streaming),
+            "record": newest(recording),
         }
         saved = looked_at(terminal.saved_snapshot(), fault)
         for index, device in enumerate(d for d in saved["devices"] if d["parent"] is None):
             check_pane(terminal, index, device, fault.unsteady)
         seen.panes = [without_charts(terminal.device(index)) for index in WELL]
         seen.told = told(saved)
-        wrong = {name: differences(seen.told, told(one), fault.unsteady) for name, one in said.items()}
+        wrong = {
+            name: differences(seen.told, told(one), fault.unsteady) for name, one in said.items()
+        }
         assert not any(wrong.values()), wrong
-        records = recorded(path)
         uuids = [each["uuid"] for each in saved["devices"] if each["parent"] is None][1:]
-        seen.fresh = min(fresh(records, uuid) for uuid in uuids)
-        seen.drift_s = max(drift_s(records, uuid) for uuid in uuids)
+        seen.fresh = min(fresh(recording, uuid) for uuid in uuids)
+        seen.paces["a reading is of its time"] = max(drift_s(recording, uuid) for uuid in uuids)
         with seen.step("leaving"):
             terminal.check_leaves()
         return seen
 
-    def _end_recording(self, terminal, fault, record, path) -> Document:
-        terminal.wait_for(lambda _: (d := newest(recorded(path))) and not says_it(fault, d))
+    def trouble(self, trouble: Trouble) -> Observed:
+        """Let a driver be in trouble, look at it from every side, and leave while it lasts."""
+        seen = Observed()
+        scenario = self._driver(moving(2) | trouble.wrong)
+        terminal = self._gputop(scenario, scale=SHORT)
+        path, record = self._record(scenario, SHORT)
+        wait_flat(terminal, trouble.says)
+        wait_flat(terminal, trouble.remedy)
+        terminal.wait_for(r"cpu +\d+ %")
+        command = ("stream", "--interval", "0.25", "--count", "1")
+        stream = self._run(scenario, *command, scale=SHORT)
+        snapshot = self._run(scenario, "snapshot", scale=SHORT)
+        press_keys(terminal, seen)
+        saved = terminal.saved_snapshot()
+        for command, code in ((stream, 3), (snapshot, trouble.code)):
+            assert command.end() == code, command.errors
+            assert re.search(trouble.says, command.errors)
+            assert re.search(trouble.remedy, command.errors)
+            assert command.errors.startswith("gputop: ")
+            assert command.errors.count("\n") == 1
+        assert snapshot.out == ""
+        streamed = Records(stream.out)
+        recorded = self._end(terminal, record, path, lambda saved: not trouble.differs(saved))
+        check_nothing_unread(records_of(saved))
+        for records in (streamed, recorded):
+            check_nothing_unread(records.all)
+        for one in (saved, newest(streamed), newest(recorded)):
+            assert one is not None
+            assert not (wrong := trouble.differs(one)), wrong
+            assert said_of_driver(one) == said_of_driver(saved)
+        with seen.step("leaving"):
+            terminal.check_leaves()
+        return seen
+
+    def _record(self, scenario: Scenario, scale: float) -> tuple[Path, Program]:
+        path = scenario.path.with_suffix(".ndjson")
+        command = ("record", "-o", str(path), "--interval", "0.25")
+        return path, self._run(scenario, *command, scale=scale)
+
+    def _end(
+        self, terminal: Gputop, record: Program, path: Path, enough: Callable[[Document], object]
+    ) -> Records:
+        """What was recorded, once it says enough."""
+        terminal.wait_for(lambda _: (saved := newest(recorded(path))) and enough(saved))
         record.signal(signal.SIGTERM)
         record.check()
-        records = recorded(path)
-        check_nothing_unread(records.all)
-        last = newest(records)
-        assert last is not None
-        return last
+        return recorded(path)
+
+
+def said_of_driver(saved: Document) -> dict[str, Any]:
+    """What a document says of the driver, but for the time since when."""
+    return {name: said for name, said in saved["driver"].items() if name != "since_s"}
+
+
+def press_keys(terminal: Gputop, seen: Observed) -> None:
+    """Keys that do something whether there are devices or not, against the clock."""
+    with seen.step("the help"):
+        terminal.check_keys_answer()
+    with seen.step("a pause"):
+        terminal.press("p", shows=" PAUSED ")
+        terminal.press("p", hides=" PAUSED ")
 
 
 def take_steps(terminal: Gputop, seen: Observed) -> None:
@@ -203,8 +256,7 @@ def take_steps(terminal: Gputop, seen: Observed) -> None:
     with seen.step("the others move on"):
         terminal.wait_alive(1)
         terminal.wait_alive(2, 1)
-    with seen.step("the help"):
-        terminal.check_keys_answer()
+    press_keys(terminal, seen)
     with seen.step("the cursor"):
         terminal.press("tab", shows="╭› 0 ·")
         terminal.press("right", shows="╭› 1 ·")

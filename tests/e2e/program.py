@@ -189,6 +189,16 @@ class Gputop(Terminal):
         return [pid for pid in self.descendants() if "--control" in arguments(pid)]
 
 
+def flat(terminal: Terminal) -> str:
+    """The screen as one line, so that a sentence is found where it is wrapped."""
+    return " ".join(terminal.text().split())
+
+
+def wait_flat(terminal: Gputop, pattern: str) -> re.Match[str]:
+    """Wait for a sentence, wherever it is wrapped."""
+    return terminal.wait_for(lambda _: re.search(pattern, flat(terminal)))  # type: ignore[no-any-return]
+
+
 class _Says:
     """A device's part of the screen matches a pattern; says so in a failure's message."""
 

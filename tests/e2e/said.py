@@ -28,7 +28,7 @@ from gputop.model.frame import (
     Process,
 )
 from gputop.model.metrics import METRICS, OF_INFO
-from tests.e2e.conftest import LOW, HIGH, PERIOD_S
+from tests.e2e.conftest import HIGH, LOW, PERIOD_S
 from tests.e2e.program import Gputop, Records
 
 Document = Mapping[str, Any]
@@ -168,7 +168,7 @@ def fresh(records: Records, uuid: str) -> float:
 # -- the screen ----------------------------------------------------------------------------------
 
 PANE = {
-    "util": ("gpu_utilization", lambda value: rf"\d+ %"),
+    "util": ("gpu_utilization", lambda value: r"\d+ %"),
     "mem": ("memory_used_bytes", lambda value: rf"{value / 2**30:.1f}/"),
     "power": ("power_w", lambda value: rf"{value:.0f}(/| W)"),
     "temp": ("temperature_c", lambda value: rf"{value:.0f}(/| °C)"),
@@ -178,7 +178,9 @@ LABEL, VALUE, CHART = 2, 8, 22
 """Where they begin in a pane's row."""
 
 
-def check_pane(terminal: Gputop, index: int, device: Mapping[str, Any], but: Collection[str]) -> None:
+def check_pane(
+    terminal: Gputop, index: int, device: Mapping[str, Any], but: Collection[str]
+) -> None:
     """See that a pane says what a file of the same moment says.
 
     An old value is not drawn as a new one is: it has not the colour of those at device 1.

@@ -16,8 +16,8 @@ import pytest
 
 from tests.clocks import Clocks
 from tests.e2e.conftest import Driver, Spawn
+from tests.e2e.faults import SHORT, SIZE
 from tests.e2e.program import CLOCK, Gputop, Records, Run, Start
-from tests.e2e.test_driver_faults import SHORT, SIZE
 from tests.fake_driver import Lines
 
 HOURS_S = 3 * 3600

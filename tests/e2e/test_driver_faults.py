@@ -8,29 +8,25 @@ the same on the same machine, in every format, with nothing that was not read am
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from msgspec import structs
 
 from tests.e2e.conftest import Driver, moving
 from tests.e2e.faults import FAULTS, NOTHING, SHORT, SIZE, TEMP, TROUBLES, Fault, Trouble, at
 from tests.e2e.observe import WELL, Observed, Observer
-from tests.e2e.program import Gputop, Records, Run, Start
+from tests.e2e.program import Records, Run, Start, wait_flat
 from tests.e2e.said import differences
-from tests.e2e.unread import check_nothing_unread
 from tests.fake_driver import build, corrupt
 
 RATIOS = {
-    "the others move on": 6, "the help": 12, "the cursor": 25, "the device's screen": 20,
-    "leaving": 100,
+    "the others move on": 6, "a reading is of its time": 40, "the help": 12, "a pause": 25,
+    "the cursor": 25, "the device's screen": 20, "leaving": 100,
 }  # fmt: skip
 """How many times as long as in a control run a step may take. The shorter a step is, the more a
 busy machine adds to it.
@@ -83,7 +79,6 @@ class Control:
         here, there = ({name: one.told[name] for name in well} for one in (seen, usual))
         assert differences(here, there) == []
         assert seen.fresh >= usual.fresh / 2
-        assert seen.drift_s <= usual.drift_s + 1
         self.check_paces(seen.paces, absent)
 
 
@@ -93,9 +88,7 @@ def test_a_device_fault(observe: Observer, control: Control, fault: Fault) -> No
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.returns], ids=str)
-def test_a_device_that_was_ill_is_well_again(
-    driver: Driver, gputop: Start, fault: Fault
-) -> None:
+def test_a_device_that_was_ill_is_well_again(driver: Driver, gputop: Start, fault: Fault) -> None:
     scenario = driver(moving(3))
     terminal = gputop(scenario, size=SIZE, scale=fault.scale)
     terminal.wait_device(0, r"temp +\d+/")
@@ -110,54 +103,24 @@ def test_a_device_that_was_ill_is_well_again(
 # -- the driver as a whole -------------------------------------------------------------------
 
 
-def check_driver(trouble: Trouble, document: Mapping[str, Any]) -> None:
-    """A file says of the driver what the screen says, and of the devices nothing."""
-    driver = document["driver"]
-    assert driver["status"] in ("absent", "failed", "stuck")
-    assert re.search(trouble.says, driver["message"])
-    assert re.search(trouble.remedy, driver["remedy"])
-    assert document["devices"] == []
-
-
-def flat(terminal: Gputop) -> str:
-    """The screen as one line, so that a sentence is found where it is wrapped."""
-    return " ".join(terminal.text().split())
-
-
-def wait_flat(terminal: Gputop, pattern: str) -> None:
-    terminal.wait_for(lambda _: re.search(pattern, flat(terminal)))
-
-
-@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name.replace(" ", "-"))
+@pytest.mark.parametrize("trouble", TROUBLES, ids=str)
 def test_a_driver_that_cannot_be_opened(
-    driver: Driver, gputop: Start, run: Run, trouble: Trouble
+    observe: Observer, control: Control, trouble: Trouble
 ) -> None:
-    """The screen shows the CPU and what to do, the commands say the same and fail, and the GPUs
-    are picked up when the driver appears.
-    """
-    scenario = driver({**moving(2), **trouble.wrong})
+    """The screen shows the CPU and what to do; the commands say the same and fail."""
+    control.check_paces(observe.trouble(trouble).paces)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=str)
+def test_a_driver_that_can_be_opened_at_last(
+    driver: Driver, gputop: Start, trouble: Trouble
+) -> None:
+    """The GPUs are picked up when the driver appears."""
+    scenario = driver(moving(2) | trouble.wrong)
     terminal = gputop(scenario, scale=SHORT)
     wait_flat(terminal, trouble.says)
-    wait_flat(terminal, trouble.remedy)
-    terminal.wait_for(r"cpu +\d+ %")
-    stream = run(scenario, "stream", "--interval", "0.25", "--count", "1", scale=SHORT)
-    snapshot = run(scenario, "snapshot", scale=SHORT)
-    terminal.check_keys_answer()
-    check_driver(trouble, terminal.saved_snapshot())
-    for command, code in ((stream, 3), (snapshot, trouble.code)):
-        assert command.end() == code, command.errors
-        assert re.search(trouble.says, command.errors)
-        assert re.search(trouble.remedy, command.errors)
-        assert command.errors.startswith("gputop: ")
-        assert command.errors.count("\n") == 1
-    assert snapshot.out == ""
-    records = Records(stream.out)
-    assert records.frames, "the host's load is there all the same"
-    check_driver(trouble, {"driver": structs.asdict(records.hellos[-1].driver), "devices": []})
-    check_nothing_unread(records.all)
     scenario.remove(*[key for key in trouble.wrong if key != "count"])
-    if "count" in trouble.wrong:
-        scenario.set("count", 2)
+    scenario.set("count", 2)
     terminal.wait_alive(1, 2)
     terminal.check_leaves()
 

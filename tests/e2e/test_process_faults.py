@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Driver, moving
+from tests.e2e.faults import SHORT, SIZE, at
 from tests.e2e.program import (
     CHECKOUT,
     WITH_MANY_FILES,
@@ -26,8 +27,8 @@ from tests.e2e.program import (
     Start,
     allows_many_files,
     wait_ended,
+    wait_flat,
 )
-from tests.e2e.test_driver_faults import SHORT, SIZE, at, wait_flat
 from tests.stuck import Undying
 
 SABOTAGE = """

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from gputop import text
 from gputop.model.metrics import BY_NAME
-from gputop.model.missing import explain
 from gputop.model.nvml_tables import SEVERITIES
-from gputop.ui.device.rows import Desk, Fact, Row
+from gputop.ui.device.rows import Desk, Fact, Row, age_and_reason
 from gputop.ui.view import DeviceView
 
 PCIE = ("pcie_generation", "pcie_width", "pcie_generation_max", "pcie_width_max",
@@ -29,7 +28,7 @@ def pcie(device: DeviceView, desk: Desk) -> list[Row]:
     rows: list[Row] = []
     if now:
         said = now if not most else f"{now}, at most {most}" if now != most else f"{now}, its most"
-        rows.append(Fact("Link", said + _age(device, desk, "pcie_generation"),
+        rows.append(Fact("Link", said + age_and_reason(device.value("pcie_generation"), desk),
                          _role(device, "link")))  # fmt: skip
     return [
         *rows,
@@ -86,18 +85,9 @@ def _row(
         if value.value is None:
             continue
         words = text.value(BY_NAME[name], value.value, desk.units)
-        said.append(form.format(words) + _age(device, desk, name))
+        said.append(form.format(words) + age_and_reason(value, desk))
         role = role if value.reason is None else "faint"
     return [Fact(word, between.join(said), role)] if said else []
-
-
-def _age(device: DeviceView, desk: Desk, name: str) -> str:
-    """Why a value is not current, and how old it is; nothing where it is."""
-    value = device.value(name)
-    if value.reason is None:
-        return ""
-    age = f", {text.age(desk.now - value.read_at)}" if value.read_at else ""
-    return f" ({explain(value.reason)}{age})"
 
 
 def _role(device: DeviceView, *rules: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from gputop import text
+from gputop.state.last_good import Value
 from gputop.ui.glyphs import Glyphs
 from gputop.ui.view import DeviceView, View
 
@@ -58,3 +59,13 @@ class Section(Struct, frozen=True):
     """The metrics it shows: those of no section stand under "More"."""
     always: bool = False
     """True for a heading that stands even without rows."""
+
+
+def age_and_reason(value: Value, desk: Desk) -> str:
+    """How old a value is that is not current, and why; nothing where it is. What does not fit is
+    cut off at the end, so the age comes first.
+    """
+    if value.reason is None:
+        return ""
+    age = f"{text.age(desk.now - value.read_at)}: " if value.read_at else ""
+    return f" ({age}{text.why(value.reason)})"

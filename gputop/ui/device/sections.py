@@ -6,7 +6,7 @@ from gputop import text
 from gputop.model.metrics import BY_NAME, METRICS, Unit
 from gputop.model.nvml_tables import active_reasons, unknown_bits
 from gputop.ui.device import links
-from gputop.ui.device.rows import Desk, Fact, Row, Section, Words
+from gputop.ui.device.rows import Desk, Fact, Row, Section, Words, age_and_reason
 from gputop.ui.device.throttling import VIOLATIONS, throttling
 from gputop.ui.device.verdict import verdict
 from gputop.ui.view import DeviceView
@@ -56,9 +56,7 @@ def values(device: DeviceView, desk: Desk, names: tuple[str, ...]) -> list[Row]:
         if value.value is None:
             continue
         said = text.value(metric, value.value, desk.units)
-        if value.reason is not None:
-            age = f", {text.age(desk.now - value.read_at)}" if value.read_at else ""
-            said += f" ({text.why(value.reason)}{age})"
+        said += age_and_reason(value, desk)
         rows.append(Fact(metric.label, said, "text" if value.reason is None else "faint"))
     return rows
 
