@@ -20,7 +20,7 @@ def error(code: int | str) -> str:
 
 def implausible(raw: object) -> str:
     """A value outside the range its metric can have; `raw` is what was answered."""
-    return f"implausible({raw})"
+    return f"implausible({raw:.6g})" if isinstance(raw, float) else f"implausible({raw})"
 
 
 _WORDS = {
@@ -39,7 +39,7 @@ def explain(reason: str) -> str:
     head, _, argument = reason.rstrip(")").partition("(")
     if head == "error" and hasattr(errno, argument):
         return os.strerror(getattr(errno, argument)).lower()
-    if head == "error":
+    if head == "error" and argument:
         return f"the driver answered error {argument}"
     if head == "implausible":
         return f"the driver answered {argument}, which cannot be"

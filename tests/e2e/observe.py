@@ -9,7 +9,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +62,12 @@ class Observed:
         yield
         self.paces[name] = time.monotonic() - began
 
+    def measure(self, recording: Records) -> None:
+        """See how live the well devices are in what was recorded."""
+        well = {d.uuid for d in recording.hellos[-1].devices if d.index in WELL and not d.parent}
+        self.fresh = min(fresh(recording, uuid) for uuid in well)
+        self.paces["a reading is of its time"] = max(drift_s(recording, uuid) for uuid in well)
+
 
 # -- what the program and the commands say ---------------------------------------------------------
 
@@ -89,11 +95,15 @@ def disagreements(fault: Fault, saved: Document) -> list[str]:
     ]  # fmt: skip
 
 
-def settled(fault: Fault, saved: Document | None) -> bool:
-    """Whether a document says all that it will say."""
-    if saved is None or disagreements(fault, saved):
-        return False
-    return not unsettled(device for device in saved["devices"] if device["index"] in WELL)
+def to_come(fault: Fault, saved: Document) -> list[str]:
+    """What a document does not say yet, or says otherwise."""
+    well = (device for device in saved["devices"] if device["index"] in WELL)
+    return disagreements(fault, saved) + unsettled(well)
+
+
+def says_all(fault: Fault, saved: Document | None) -> bool:
+    """Whether a document says what is to be said of every device."""
+    return saved is not None and not to_come(fault, saved)
 
 
 def newest(records: Records) -> Document | None:
@@ -123,7 +133,7 @@ def streamed(fault: Fault, records: Records) -> Document:
     return last
 
 
-def looked_at(saved: Document, fault: Fault) -> Document:
+def looked_at(fault: Fault, saved: Document) -> Document:
     """A document of the screen or of a command, once it was looked at."""
     assert not (wrong := disagreements(fault, saved)), wrong
     check_nothing_unread(records_of(saved))
@@ -154,36 +164,22 @@ class Observer:
         terminal.wait_device(0, fault.shows)
         if fault.screen:
             terminal.wait_for(fault.screen)
-        command = ("stream", "--interval", "0.25", "--count", FRAMES)
-        stream = self._run(scenario, *command, scale=fault.scale)
-        snapshot = self._run(scenario, "snapshot", "--format", "json", scale=fault.scale)
-        age = shown_age(terminal, fault)
+        stream, snapshot = self._commands(scenario, fault.scale, FRAMES)
+        since = shown_age(terminal, 0, AGES[fault.status])
         take_steps(terminal, seen)
         assert not {osc for osc in terminal.osc if osc.startswith("52")}
         if fault.facts:
             check_facts(terminal, fault.facts)
-        if age is not None:
-            terminal.wait_for(lambda _: shown_age(terminal, fault) > age)
-        streaming = stream.stop(lambda records: settled(fault, newest(records)))
-        recording = self._end(terminal, record, path, lambda saved: settled(fault, saved))
-        check_nothing_unread(recording.all)
-        said = {
-            "snapshot": looked_at(json.loads(snapshot.check()), fault),
+        wait_older(terminal, 0, AGES[fault.status], since)
+        streaming = stream.stop(lambda records: says_all(fault, newest(records)))
+        recording = self._end(terminal, record, path, lambda saved: says_all(fault, saved))
+        compare(seen, terminal, fault, {
+            "snapshot": looked_at(fault, json.loads(snapshot.check())),
             "stream": streamed(fault, streaming),
-            "record": newest(recording),
-        }
-        saved = looked_at(terminal.saved_snapshot(), fault)
-        for index, device in enumerate(d for d in saved["devices"] if d["parent"] is None):
-            check_pane(terminal, index, device, fault.unsteady)
-        seen.panes = [without_charts(terminal.device(index)) for index in WELL]
-        seen.told = told(saved)
-        wrong = {
-            name: differences(seen.told, told(one), fault.unsteady) for name, one in said.items()
-        }
-        assert not any(wrong.values()), wrong
-        uuids = [each["uuid"] for each in saved["devices"] if each["parent"] is None][1:]
-        seen.fresh = min(fresh(recording, uuid) for uuid in uuids)
-        seen.paces["a reading is of its time"] = max(drift_s(recording, uuid) for uuid in uuids)
+            "record": looked_at(fault, newest(recording) or {}),
+        })  # fmt: skip
+        check_nothing_unread(recording.all)
+        seen.measure(recording)
         with seen.step("leaving"):
             terminal.check_leaves()
         return seen
@@ -197,9 +193,7 @@ class Observer:
         wait_flat(terminal, trouble.says)
         wait_flat(terminal, trouble.remedy)
         terminal.wait_for(r"cpu +\d+ %")
-        command = ("stream", "--interval", "0.25", "--count", "1")
-        stream = self._run(scenario, *command, scale=SHORT)
-        snapshot = self._run(scenario, "snapshot", scale=SHORT)
+        stream, snapshot = self._commands(scenario, SHORT, "1")
         press_keys(terminal, seen)
         saved = terminal.saved_snapshot()
         for command, code in ((stream, 3), (snapshot, trouble.code)):
@@ -222,6 +216,11 @@ class Observer:
             terminal.check_leaves()
         return seen
 
+    def _commands(self, scenario: Scenario, scale: float, frames: str) -> tuple[Program, Program]:
+        command = ("stream", "--interval", "0.25", "--count", frames)
+        stream = self._run(scenario, *command, scale=scale)
+        return stream, self._run(scenario, "snapshot", "--format", "json", scale=scale)
+
     def _record(self, scenario: Scenario, scale: float) -> tuple[Path, Program]:
         path = scenario.path.with_suffix(".ndjson")
         command = ("record", "-o", str(path), "--interval", "0.25")
@@ -235,6 +234,18 @@ class Observer:
         record.signal(signal.SIGTERM)
         record.check()
         return recorded(path)
+
+
+def compare(seen: Observed, terminal: Gputop, fault: Fault, said: Mapping[str, Document]) -> None:
+    """See that the screen, what `e` writes of it, and every command say the same."""
+    saved = looked_at(fault, terminal.saved_snapshot())
+    assert not (missing := to_come(fault, saved)), missing
+    for index, device in enumerate(d for d in saved["devices"] if d["parent"] is None):
+        check_pane(terminal, index, device, fault.unsteady)
+    seen.panes = [without_charts(terminal.device(index)) for index in WELL]
+    seen.told = told(saved)
+    wrong = {name: differences(seen.told, told(one), fault.unsteady) for name, one in said.items()}
+    assert not any(wrong.values()), wrong
 
 
 def said_of_driver(saved: Document) -> dict[str, Any]:
@@ -267,12 +278,17 @@ def take_steps(terminal: Gputop, seen: Observed) -> None:
     terminal.press("tab", hides="╭› 0 ·")
 
 
-def shown_age(terminal: Gputop, fault: Fault) -> int | None:
-    """For how many seconds the sick device has been so, as its pane says; None where nothing is
-    old.
-    """
-    pattern = AGES[fault.status]
-    return int(terminal.wait_device(0, pattern)[1]) if pattern else None
+def shown_age(terminal: Gputop, index: int, pattern: str) -> int:
+    """For how many seconds a device has been so, as its pane says; 0 where it says nothing."""
+    return int(terminal.wait_device(index, pattern)[1]) if pattern else 0
+
+
+def wait_older(terminal: Gputop, index: int, pattern: str, since: int) -> None:
+    """Wait until a pane says that it has been so for longer."""
+    if pattern:
+        terminal.wait_for(
+            lambda _: (now := re.search(pattern, terminal.device(index))) and int(now[1]) > since
+        )
 
 
 def check_facts(terminal: Gputop, shows: str) -> None:

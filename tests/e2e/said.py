@@ -118,14 +118,10 @@ def differences(one: Told, other: Told, but: Collection[str] = ()) -> list[str]:
 
 def _alike(name: str, one: Any, other: Any) -> bool:
     if isinstance(one, str) or isinstance(other, str):
-        return _rounded(one) == _rounded(other) or not PASSING.isdisjoint((one, other))
+        return bool(one == other) or not PASSING.isdisjoint((one, other))
     if not isinstance(one, float | int) or not isinstance(other, float | int):
         return bool(one == other)
     return name in GROWING or one == pytest.approx(other, **RATES)
-
-
-def _rounded(said: Any) -> str:
-    return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.3g}", str(said))
 
 
 def unsettled(devices: Iterable[Mapping[str, Any]]) -> list[str]:

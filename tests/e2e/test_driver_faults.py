@@ -19,8 +19,8 @@ import pytest
 
 from tests.e2e.conftest import Driver, moving
 from tests.e2e.faults import FAULTS, NOTHING, SHORT, SIZE, TEMP, TROUBLES, Fault, Trouble, at
-from tests.e2e.observe import WELL, Observed, Observer
-from tests.e2e.program import Records, Run, Start, wait_flat
+from tests.e2e.observe import WELL, Observed, Observer, shown_age, wait_older
+from tests.e2e.program import Gputop, Records, Run, Start, wait_flat
 from tests.e2e.said import differences
 from tests.fake_driver import build, corrupt
 
@@ -176,6 +176,12 @@ def test_a_corrupt_library(driver: Driver, gputop: Start, run: Run, tmp_path: Pa
     terminal.check_leaves()
 
 
+def check_ages_grow(terminal: Gputop, pattern: str) -> None:
+    """Both devices say for how many seconds they have been so."""
+    for index in (0, 1):
+        wait_older(terminal, index, pattern, shown_age(terminal, index, pattern))
+
+
 # -- stories -------------------------------------------------------------------------------------
 
 
@@ -195,6 +201,7 @@ def test_the_driver_is_unloaded_and_loaded_again(driver: Driver, gputop: Start) 
     terminal.wait_alive(0, 1)
     scenario.update({"init.error": 9, "call.nvmlDevice*.error": 9})
     wait_flat(terminal, "▲ The NVIDIA kernel driver is not loaded")
+    check_ages_grow(terminal, r"error for (\d+) s")
     terminal.check_keys_answer()
     assert terminal.saved_snapshot()["devices"][0]["gpu_utilization"] is None
     scenario.remove("init.error", "call.nvmlDevice*.error")
@@ -212,6 +219,7 @@ def test_the_devices_are_revoked_in_mid_run(driver: Driver, gputop: Start, run: 
     terminal.wait_alive(0, 1)
     scenario.update(wrong)
     wait_flat(terminal, r"error \(999\).*restart the container")
+    check_ages_grow(terminal, r"error for (\d+) s")
     terminal.check_keys_answer()
     for device in terminal.saved_snapshot()["devices"]:
         assert device["status"] != "ok"
@@ -274,8 +282,7 @@ def test_every_device_vanishes_and_comes_back(driver: Driver, gputop: Start) -> 
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
     terminal.wait_alive(1, 1)
     scenario.set("count", 0)
-    for index in (0, 1):
-        terminal.wait_device(index, r"lost for \d+ s|lists no GPU|error")
+    check_ages_grow(terminal, r"(?:lost|error) for (\d+) s")
     terminal.check_keys_answer()
     devices = terminal.saved_snapshot()["devices"]
     assert [device["gpu_utilization"] for device in devices] == [None, None]
@@ -292,7 +299,8 @@ def test_a_crash_in_the_library(driver: Driver, gputop: Start, run: Run) -> None
     first = terminal.collectors
     scenario.set("device.0.crash", "nvmlDeviceGetTemperature*")
     wait_flat(terminal, r"▲ The collector was killed by signal 11.*the next attempt is in")
-    terminal.wait_for(r"\d+ s old")
+    age = int(terminal.wait_for(r"(\d+) s old")[1])
+    terminal.wait_for(lambda t: (now := t.find(r"(\d+) s old")) and int(now[1]) > age)
     terminal.check_keys_answer()
     command = run(scenario, "snapshot")
     assert command.end() == 1

@@ -12,10 +12,11 @@ from gputop.collect.nvml.driver_time import boottime, utc_now
 from gputop.collect.nvml.events import EventWatcher
 from gputop.collect.nvml.keeper import Keeper
 from gputop.collect.nvml.library import Library, Meter, NvmlError
+from gputop.collect.nvml.panel import Away
 from gputop.collect.nvml.troubles import DRIVER_RELEASED, OPENING
 from gputop.collect.nvml.visibility import Visibility
 from gputop.collect.nvml.worker import Worker
-from gputop.model.frame import DeviceInfo, DeviceReading, DeviceStatus, DeviceUse, DriverInfo
+from gputop.model.frame import DeviceInfo, DeviceReading, DeviceUse, DriverInfo
 
 FIRST_INTERVAL_S = 1.0
 
@@ -83,7 +84,7 @@ class NvmlDevices:
         """
         with_spans, self._spans_due = self._spans_due, False
         driver = self._keeper.driver()
-        away = _status_while_closed(driver, self.library.open)
+        away = _away(driver, self.library.open)
         with self._changed:
             workers = sorted(self._workers, key=lambda worker: worker.panel.index)
         infos: list[DeviceInfo] = []
@@ -202,12 +203,12 @@ class NvmlDevices:
         return bool(self._workers) and all(worker.panel.away for worker in self._workers)
 
 
-def _status_while_closed(driver: DriverInfo, is_open: bool) -> tuple[DeviceStatus, str] | None:
+def _away(driver: DriverInfo, is_open: bool) -> Away | None:
     """What to say of every device while the library is not open; None while it is."""
     if is_open:
         return None
     if driver.status == "released":
-        return "pending", DRIVER_RELEASED
+        return Away("pending", DRIVER_RELEASED, driver.since_s)
     if driver.status in ("absent", "failed", "stuck"):
-        return "error", driver.message
-    return "pending", OPENING
+        return Away("error", driver.message, driver.since_s)
+    return Away("pending", OPENING, driver.since_s)

@@ -35,6 +35,15 @@ class Report(Struct, frozen=True):
     uses: dict[int, list[DeviceUse]]
 
 
+class Away(Struct, frozen=True):
+    """How every device is while the driver itself is not open."""
+
+    status: DeviceStatus
+    detail: str
+    since_s: float | None
+    """CLOCK_BOOTTIME at which that began."""
+
+
 class Panel:
     """One device as the answers show it. A record once shown is never changed, but replaced."""
 
@@ -190,16 +199,15 @@ class Panel:
 
     # -- what the loop sees ------------------------------------------------------------------
 
-    def report(self, driver: tuple[DeviceStatus, str] | None, with_spans: bool) -> Report | None:
-        """What is known now; None while there is nothing to list. `driver` is the status and
-        detail of every device while the driver itself is not open; `with_spans` hands out the
-        buffered samples, once.
+    def report(self, away: Away | None, with_spans: bool) -> Report | None:
+        """What is known now; None while there is nothing to list. `away` is given while the driver
+        itself is not open; `with_spans` hands out the buffered samples, once.
         """
         with self._lock:
             status, since, detail = self._status, self._since, self._detail
             waited = time.monotonic() - self._waiting_since if self._asked is not None else 0.0
-            if driver is not None:
-                (status, detail), since = driver, None
+            if away is not None:
+                status, detail, since = away.status, away.detail, away.since_s
             elif waited > self._patience():
                 status, since, detail = "timed_out", self._asked_at, DOES_NOT_ANSWER
             if not self._known and status == "pending" and waited <= self._deadlines.listed_s:
