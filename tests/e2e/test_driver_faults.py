@@ -1,9 +1,10 @@
-"""What a sick driver looks like: a table of scenarios, each through the real program.
+"""What a sick driver looks like: the tables of `faults.py`, each row through the real program.
 
-Every row is run the same way (`test_a_device_fault`): the screen says what is wrong at that
-device and nowhere else, the other devices stay live, keys answer, the file that `e` writes says
-what the screen says, leaving waits for nothing, and `gputop stream` and `gputop snapshot` find
-the same on the same machine, in every format, with nothing that was not read among it.
+Every row is run the same way (`observe.py`): the screen says what is wrong at that device and
+nowhere else, and for how long; keys answer; the file that `e` writes, `gputop record`, `gputop
+stream` and `gputop snapshot` say what the screen says, in every format, with nothing that was not
+read among it; and leaving while it lasts waits for nothing. How fast that goes, and what is said of
+the devices that are well, is compared with a control run.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ def test_the_collector_is_killed(driver: Driver, gputop: Start) -> None:
 
 def test_the_collector_is_stopped(driver: Driver, gputop: Start) -> None:
     """A stopped collector says nothing: the readings grow old on screen, then it is replaced."""
-    terminal = gputop(driver(moving(2)), size=SIZE, scale=1)
+    terminal = gputop(driver(moving(2)), size=SIZE)
     terminal.wait_alive(0, 1)
     (first,) = terminal.collectors
     os.kill(first, signal.SIGSTOP)

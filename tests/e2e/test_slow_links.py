@@ -7,8 +7,6 @@ of the collector, as the fake driver saw them.
 
 from __future__ import annotations
 
-import re
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 from tests.e2e.conftest import SCALE, Driver, moving
 from tests.e2e.program import PATIENCE_S, Gputop, Start, command_line, environment, wait_ended
 from tests.fake_driver import Scenario, many_processes
+from tests.fake_driver.told import CallCount
 from tests.link import Link, remote, slow_ssh, sshd_path
 from tests.terminal import Terminal
 
@@ -37,26 +36,6 @@ CROWD = {**moving(8), **many_processes(150)}
 needs_sshd = pytest.mark.skipif(
     sshd_path() is None, reason="there is no sshd (package openssh-server)"
 )
-
-
-class Ticks:
-    """The collector's ticks, as the driver counts them."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        assert scenario.calls_path is not None
-        self._path = scenario.calls_path
-
-    @property
-    def count(self) -> int:
-        """Ticks so far: a temperature each of device 0."""
-        return len(re.findall(rb" nvmlDeviceGetTemperature\w* 0\n", self._path.read_bytes()))
-
-    def pass_by(self, ticks: int) -> None:
-        """Wait for so many more."""
-        until, patience = self.count + ticks, time.monotonic() + PATIENCE_S
-        while self.count < until:
-            assert time.monotonic() < patience, "the collector stands still"
-            time.sleep(0.05)
 
 
 class Remote(Gputop):
@@ -88,8 +67,10 @@ def machine(driver: Driver) -> Scenario:
 
 
 @pytest.fixture
-def ticks(machine: Scenario) -> Ticks:
-    return Ticks(machine)
+def ticks(machine: Scenario) -> Iterator[CallCount]:
+    """The collector's ticks: a temperature each of device 0."""
+    with CallCount(machine, r"nvmlDeviceGetTemperature\w* 0") as ticks:
+        yield ticks
 
 
 @pytest.fixture
@@ -122,15 +103,15 @@ def show(machine: Scenario, percent: int) -> None:
 
 @needs_sshd
 def test_over_ssh_at_20_kb_per_s_keys_answer_and_the_picture_is_of_the_present(
-    over_ssh: Callable[..., tuple[Remote, Link]], machine: Scenario, ticks: Ticks
+    over_ssh: Callable[..., tuple[Remote, Link]], machine: Scenario, ticks: CallCount
 ) -> None:
     terminal, _ = over_ssh(RATE)
-    ticks.pass_by(10)
+    ticks.pass_by(10, PATIENCE_S)
     before = resident_bytes(terminal.there)
     # Opening and closing screens costs a whole picture each: more than the link carries.
     for _ in range(4):
         terminal.check_keys_answer()
-    ticks.pass_by(STALL_TICKS // 2)
+    ticks.pass_by(STALL_TICKS // 2, PATIENCE_S)
     at = ticks.count
     show(machine, 42)
     terminal.wait_for(lambda t: t.utilisation(7) == "42")
@@ -141,19 +122,19 @@ def test_over_ssh_at_20_kb_per_s_keys_answer_and_the_picture_is_of_the_present(
 
 @needs_sshd
 def test_when_a_stalled_ssh_link_returns_the_present_is_drawn_and_not_the_backlog(
-    over_ssh: Callable[..., tuple[Remote, Link]], machine: Scenario, ticks: Ticks
+    over_ssh: Callable[..., tuple[Remote, Link]], machine: Scenario, ticks: CallCount
 ) -> None:
     terminal, link = over_ssh(RATE)
-    ticks.pass_by(10)
+    ticks.pass_by(10, PATIENCE_S)
     before = resident_bytes(terminal.there)
     link.proxy.stall()
-    ticks.pass_by(STALL_TICKS // 3)
+    ticks.pass_by(STALL_TICKS // 3, PATIENCE_S)
     for percent in (22, 33):
         show(machine, percent)
-        ticks.pass_by(STALL_TICKS // 3)
+        ticks.pass_by(STALL_TICKS // 3, PATIENCE_S)
     assert resident_bytes(terminal.there) <= GROWTH * before
     show(machine, 44)
-    ticks.pass_by(2)
+    ticks.pass_by(2, PATIENCE_S)
     seen: set[str] = set()
 
     def shows_present(screen: Gputop) -> bool:
@@ -173,11 +154,11 @@ def test_when_a_stalled_ssh_link_returns_the_present_is_drawn_and_not_the_backlo
 @needs_sshd
 @pytest.mark.parametrize("key", ["q", "ctrl-c"])
 def test_quitting_over_a_stalled_ssh_link_waits_for_nobody_to_read(
-    over_ssh: Callable[..., tuple[Remote, Link]], ticks: Ticks, key: str
+    over_ssh: Callable[..., tuple[Remote, Link]], ticks: CallCount, key: str
 ) -> None:
     terminal, link = over_ssh(None)
     link.proxy.stall()
-    ticks.pass_by(STALL_TICKS // 4)
+    ticks.pass_by(STALL_TICKS // 4, PATIENCE_S)
     there, at = terminal.there, ticks.count
     assert len(there) >= 2
     terminal.type("?", "w", key)
@@ -191,15 +172,15 @@ def test_quitting_over_a_stalled_ssh_link_waits_for_nobody_to_read(
 
 @pytest.mark.parametrize("stalled", [False, True], ids=["slow", "stalled"])
 def test_a_slow_terminal_costs_no_memory(
-    gputop: Start, machine: Scenario, ticks: Ticks, stalled: bool
+    gputop: Start, machine: Scenario, ticks: CallCount, stalled: bool
 ) -> None:
     terminal = gputop(machine, size=SIZE, interval=INTERVAL, bytes_per_s=RATE, link_bytes=1_000_000)
     terminal.wait_alive(7, 1)
-    ticks.pass_by(10)
+    ticks.pass_by(10, PATIENCE_S)
     before = resident_bytes(terminal.descendants())
     if stalled:
         terminal.stall()
-    ticks.pass_by(STALL_TICKS)
+    ticks.pass_by(STALL_TICKS, PATIENCE_S)
     assert resident_bytes(terminal.descendants()) <= GROWTH * before
     terminal.resume()
     show(machine, 42)
