@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.faults import FAULTS, TROUBLES
+
 TESTS = Path(__file__).parent
 TABLE = (TESTS / "scenarios.md").read_text()
 ROWS = re.findall(
@@ -40,6 +42,13 @@ def test_every_row_has_tests_and_every_test_exists(request: pytest.FixtureReques
     if missing:  # a run of a few tests only: look at what there is besides
         missing = without(missing, collect({test.split("::")[0] for test in missing}))
     assert missing == set()
+
+
+def test_every_row_of_driver_faults_is_named() -> None:
+    for test, rows in (
+        ("test_a_device_fault", FAULTS), ("test_a_driver_that_cannot_be_opened", TROUBLES),
+    ):  # fmt: skip
+        assert [str(row) for row in rows if f"::{test}[{row}]`" not in TABLE] == []
 
 
 def test_no_row_stands_twice() -> None:
