@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ class Observer:
             check_facts(terminal, fault.facts)
         wait_older(terminal, 0, AGES[fault.status], since)
         streaming = stream.stop(lambda records: says_all(fault, newest(records)))
-        recording = self._end(terminal, record, path, lambda saved: says_all(fault, saved))
+        recording = self._end(terminal, record, path, partial(to_come, fault))
         compare(seen, terminal, fault, {
             "snapshot": looked_at(fault, json.loads(snapshot.check())),
             "stream": streamed(fault, streaming),
@@ -184,10 +185,10 @@ class Observer:
             terminal.check_leaves()
         return seen
 
-    def trouble(self, trouble: Trouble) -> Observed:
+    def trouble(self, trouble: Trouble, library: Path | None = None) -> Observed:
         """Let a driver be in trouble, look at it from every side, and leave while it lasts."""
         seen = Observed()
-        scenario = self._driver(moving(2) | trouble.wrong)
+        scenario = self._driver(moving(2) | trouble.wrong, library=library)
         terminal = self._gputop(scenario, scale=SHORT)
         path, record = self._record(scenario, SHORT)
         wait_flat(terminal, trouble.says)
@@ -204,7 +205,7 @@ class Observer:
             assert command.errors.count("\n") == 1
         assert snapshot.out == ""
         streamed = Records(stream.out)
-        recorded = self._end(terminal, record, path, lambda saved: not trouble.differs(saved))
+        recorded = self._end(terminal, record, path, trouble.differs)
         check_nothing_unread(records_of(saved))
         for records in (streamed, recorded):
             check_nothing_unread(records.all)
@@ -227,10 +228,20 @@ class Observer:
         return path, self._run(scenario, *command, scale=scale)
 
     def _end(
-        self, terminal: Gputop, record: Program, path: Path, enough: Callable[[Document], object]
+        self, terminal: Gputop, record: Program, path: Path, missing: Callable[[Document], object]
     ) -> Records:
-        """What was recorded, once it says enough."""
-        terminal.wait_for(lambda _: (saved := newest(recorded(path))) and enough(saved))
+        """What was recorded, once nothing is missing in it."""
+        left: list[object] = []
+
+        def is_complete(_: object) -> bool:
+            saved = newest(recorded(path))
+            left[:] = [missing(saved) if saved else "no frame"]
+            return not left[0]
+
+        try:
+            terminal.wait_for(is_complete)
+        except AssertionError as screen:
+            raise AssertionError(f"still missing in the recording: {left}") from screen
         record.signal(signal.SIGTERM)
         record.check()
         return recorded(path)

@@ -26,8 +26,8 @@ from tests.e2e.said import differences
 from tests.fake_driver import build, corrupt
 
 RATIOS = {
-    "the others move on": 6, "a reading is of its time": 40, "the help": 12, "a pause": 25,
-    "the cursor": 25, "the device's screen": 20, "leaving": 100,
+    "the others move on": 4, "a reading is of its time": 10, "the help": 6, "a pause": 8,
+    "the cursor": 8, "the device's screen": 6, "leaving": 20,
 }  # fmt: skip
 """How many times as long as in a control run a step may take. The shorter a step is, the more a
 busy machine adds to it.
@@ -142,39 +142,30 @@ def real_driver() -> bool:
     return True
 
 
+NO_LIBRARY = Trouble("absent", r"libnvidia-ml\.so\.1\) was not found", "Install the NVIDIA driver")
+CORRUPT = Trouble("corrupt", r"libnvidia-ml\.so\.1", r"[Rr]einstall|Install")
+
+
+@pytest.mark.skipif(real_driver(), reason="this machine has an NVIDIA driver: it is not absent")
+def test_the_library_is_absent(observe: Observer, control: Control, tmp_path: Path) -> None:
+    control.check_paces(observe.trouble(NO_LIBRARY, tmp_path).paces)
+
+
 @pytest.mark.skipif(real_driver(), reason="this machine has an NVIDIA driver: it is not absent")
 def test_the_library_is_absent_and_then_there(
-    driver: Driver, gputop: Start, run: Run, tmp_path: Path
+    driver: Driver, gputop: Start, tmp_path: Path
 ) -> None:
     empty = tmp_path / "driver"
     empty.mkdir()
-    scenario = driver(moving(2), library=empty)
-    terminal = gputop(scenario, scale=SHORT)
-    wait_flat(terminal, r"libnvidia-ml\.so\.1\) was not found")
-    wait_flat(terminal, "Install the NVIDIA driver")
-    terminal.wait_for(r"cpu +\d+ %")
-    terminal.check_keys_answer()
-    assert terminal.saved_snapshot()["devices"] == []
-    for arguments in (("snapshot",), ("stream", "--count", "1")):
-        command = run(scenario, *arguments)
-        assert command.end() == 3
-        assert "was not found" in command.errors
+    terminal = gputop(driver(moving(2), library=empty), scale=SHORT)
+    wait_flat(terminal, NO_LIBRARY.says)
     (empty / "libnvidia-ml.so.1").symlink_to(build() / "libnvidia-ml.so.1")
     terminal.wait_alive(1, 2)
     terminal.check_leaves()
 
 
-def test_a_corrupt_library(driver: Driver, gputop: Start, run: Run, tmp_path: Path) -> None:
-    scenario = driver({}, library=corrupt(tmp_path / "corrupt"))
-    terminal = gputop(scenario, scale=SHORT)
-    wait_flat(terminal, r"libnvidia-ml\.so\.1")
-    terminal.wait_for(r"cpu +\d+ %")
-    terminal.check_keys_answer()
-    assert terminal.saved_snapshot()["devices"] == []
-    command = run(scenario, "snapshot")
-    assert command.end() == 3
-    assert command.errors.count("\n") == 1
-    terminal.check_leaves()
+def test_a_corrupt_library(observe: Observer, control: Control, tmp_path: Path) -> None:
+    control.check_paces(observe.trouble(CORRUPT, corrupt(tmp_path / "corrupt")).paces)
 
 
 def check_ages_grow(terminal: Gputop, pattern: str) -> None:
