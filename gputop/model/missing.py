@@ -20,7 +20,7 @@ def error(code: int | str) -> str:
 
 def implausible(raw: object) -> str:
     """A value outside the range its metric can have; `raw` is what was answered."""
-    return f"implausible({raw:.6g})" if isinstance(raw, float) else f"implausible({raw})"
+    return f"implausible({raw})"
 
 
 _WORDS = {
@@ -42,5 +42,13 @@ def explain(reason: str) -> str:
     if head == "error" and argument:
         return f"the driver answered error {argument}"
     if head == "implausible":
-        return f"the driver answered {argument}, which cannot be"
+        return f"the driver answered {_short(argument)}, which cannot be"
     return _WORDS.get(head, reason)
+
+
+def _short(number: str) -> str:
+    """A number without the digits that a calculation leaves behind; any other text as it is."""
+    try:
+        return f"{float(number):.10g}" if "." in number else number
+    except ValueError:
+        return number

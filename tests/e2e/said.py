@@ -28,6 +28,7 @@ from gputop.model.frame import (
     Process,
 )
 from gputop.model.metrics import METRICS, OF_INFO
+from gputop.model.missing import explain
 from tests.e2e.conftest import HIGH, LOW, PERIOD_S
 from tests.e2e.program import Gputop, Records
 
@@ -118,7 +119,7 @@ def differences(one: Told, other: Told, but: Collection[str] = ()) -> list[str]:
 
 def _alike(name: str, one: Any, other: Any) -> bool:
     if isinstance(one, str) or isinstance(other, str):
-        return bool(one == other) or not PASSING.isdisjoint((one, other))
+        return explain(str(one)) == explain(str(other)) or not PASSING.isdisjoint((one, other))
     if not isinstance(one, float | int) or not isinstance(other, float | int):
         return bool(one == other)
     return name in GROWING or one == pytest.approx(other, **RATES)

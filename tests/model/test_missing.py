@@ -24,5 +24,12 @@ def test_codes_and_answers_are_told() -> None:
     assert explain(implausible(101)) == "the driver answered 101, which cannot be"
 
 
-def test_an_answer_that_was_calculated_is_rounded() -> None:
+def test_an_answer_that_was_calculated_is_told_without_its_last_digits() -> None:
     assert explain(implausible(3999.9999999998)) == "the driver answered 4000, which cannot be"
+    assert explain(implausible(100.001)) == "the driver answered 100.001, which cannot be"
+
+
+def test_any_other_answer_is_told_as_it_is() -> None:
+    """It may come out of a file."""
+    for answer in ("nan", "4294967295", "1.2.3", "."):
+        assert explain(implausible(answer)) == f"the driver answered {answer}, which cannot be"
