@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from gputop import procfs
-from gputop.actions.signals import Outcome, Status, Target
+from gputop.actions.signals import Outcome, OpenTargets, Status, Target
 from gputop.model.frame import DeviceUse, Process
 from gputop.ui.screens import signal_dialog
 from gputop.ui.screens.signal_dialog import SignalDialog, SignalPanel
@@ -74,6 +76,13 @@ class Stage:
     @property
     def selected(self) -> str:
         return next(line for line in self.lines if "[ " in line).partition("[ ")[2].split()[0]
+
+    async def press_at_once(self, *keys: str) -> None:
+        """As over a slow link, where one packet brings them all."""
+        for key in keys:
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        for _ in range(3):
+            await self.pilot.pause()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(SAFETY_S):
@@ -187,6 +196,72 @@ def test_a_process_that_ignores_the_signal_is_said_to_run_on_and_can_be_killed(
 
     play(scenario, [target_of(child, "python")])
     assert child.wait(SAFETY_S) == -9
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [("t", "escape", "enter"), ("t", "q", "enter"), ("enter", "t", "enter"),
+     ("ctrl+p", "k", "enter"), ("t", "ctrl+p", "enter")],
+    ids=" ".join,
+)  # fmt: skip
+def test_keys_meant_for_another_screen_send_nothing(
+    children: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
+) -> None:
+    """They come at once, so that the dialog has them before it has closed or is covered."""
+    sent: list[int] = []
+    monkeypatch.setattr(OpenTargets, "send", lambda _, number: sent.append(number))
+
+    async def scenario(stage: Stage) -> None:
+        await stage.press_at_once(*keys)
+        assert sent == []
+
+    play(scenario, [target_of(children())])
+
+
+def test_a_second_enter_sends_nothing_more(
+    children: Callable[..., Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many a program leaves its work at once when it gets INT again."""
+    sent: list[int] = []
+    monkeypatch.setattr(OpenTargets, "send", lambda _, number: sent.append(number))
+
+    async def scenario(stage: Stage) -> None:
+        await stage.press_at_once("i", "enter", "enter")
+        assert sent == [signal.SIGINT]
+
+    play(scenario, [target_of(children())])
+
+
+def test_escape_twice_closes_this_dialog_and_nothing_else(children: Callable[..., Child]) -> None:
+    async def scenario(stage: Stage) -> None:
+        await stage.press_at_once("escape", "escape")
+        assert len(stage.app.screen_stack) == 1
+        assert stage.outcomes is not None
+
+    play(scenario, [target_of(children())])
+
+
+def test_what_ends_behind_another_screen_closes_the_dialog_and_not_that_screen(
+    children: Callable[..., Child],
+) -> None:
+    child = children(sys.executable, "-c", IGNORES_TERM)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+
+    async def scenario(stage: Stage) -> None:
+        await stage.pilot.press("t", "enter", "ctrl+p")
+        palette = stage.app.screen
+        assert palette is not stage.dialog
+        child.kill()
+        await stage.until(lambda: stage.dialog._ended != set())
+        await stage.pilot.pause()
+        assert stage.app.screen is palette
+        assert stage.outcomes is None
+        await stage.pilot.press("escape")
+        await stage.until(lambda: stage.outcomes is not None)
+        assert len(stage.app.screen_stack) == 1
+
+    play(scenario, [target_of(child)])
 
 
 def test_a_recycled_pid_gets_nothing_while_the_others_do(

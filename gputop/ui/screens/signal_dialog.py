@@ -230,8 +230,10 @@ class SignalPanel(LineWidget, can_focus=True):
         self._select(next((n for n, c in enumerate(CHOICES, 1) if c.label == label), 0))
 
     def action_press(self) -> None:
-        """Take the selected choice."""
-        self.post_message(self.Pressed(CHOICES[self.selected - 1] if self.selected else None))
+        """Take the selected choice, once: a second Enter that is on its way finds Cancel."""
+        choice = CHOICES[self.selected - 1] if self.selected else None
+        self._select(0)
+        self.post_message(self.Pressed(choice))
 
     def on_click(self, event: events.Click) -> None:
         """A click selects; a click on what is selected presses."""
@@ -345,12 +347,15 @@ class SignalDialog(ModalScreen[list[Outcome]]):
         self._leave_if_done()
 
     def on_signal_panel_pressed(self, message: SignalPanel.Pressed) -> None:
-        """Send the signal that was chosen, or close."""
+        """Send the signal that was chosen, or close. What comes once this is closed, or another
+        screen is over it, was not meant for it.
+        """
         if message.choice is None or self._open is None:
             self.action_close()
             return
+        if not self._is_on_top:
+            return
         self._open.send(message.choice.number)
-        self._panel.selected = 0
         self._panel.late = ()
         self._show()
         if self._moment is not None:
@@ -369,13 +374,25 @@ class SignalDialog(ModalScreen[list[Outcome]]):
     def _leave_if_done(self) -> None:
         """Close by itself once every target got its signal and ended."""
         targets = self._panel.targets
-        if all(t.outcome.status is Status.SENT and t.target in self._ended for t in targets):
+        done = all(t.outcome.status is Status.SENT and t.target in self._ended for t in targets)
+        if targets and done and self._is_on_top:
             count = len(targets)
             said = f"{targets[0].target} ended." if count == 1 else f"{count} processes ended."
             self.app.notify(said, markup=False)
             self.action_close()
 
+    def on_screen_resume(self) -> None:
+        """What was over it is gone; meanwhile all may have ended."""
+        self._leave_if_done()
+
+    @property
+    def _is_on_top(self) -> bool:
+        """Whether keys are meant for it, and closing it closes no other screen. (Textual's
+        `is_current` is true for a screen that another one lies over, too.)
+        """
+        return self.app.screen is self
+
     def action_close(self) -> None:
         """Close, whatever became of it."""
-        if self.is_current:
+        if self._is_on_top:
             self.dismiss([target.outcome for target in self._panel.targets])
