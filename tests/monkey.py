@@ -73,7 +73,10 @@ def play(arguments: list[str], size: tuple[int, int], seed: int, seconds: float)
                 assert b"Traceback" not in terminal.raw, bytes(terminal.raw[-3000:]).decode()
             except AssertionError as problem:
                 last = " ".join(map(repr, typed[-60:]))
-                raise AssertionError(f"{problem}\nseed {seed}, typed last: {last}") from problem
+                _, _, trace = bytes(terminal.raw).decode(errors="replace").partition("Traceback")
+                raise AssertionError(
+                    f"{problem}\nseed {seed}, typed last: {last}\n{trace}"
+                ) from None
     return len(typed)
 
 

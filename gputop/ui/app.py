@@ -64,7 +64,7 @@ class GputopApp(DiffDisplay[int], App[int]):
     Screen { background: $background; }
     Toast { border: none; padding: 0 1; margin: 0; width: auto; max-width: 70; background: $panel; }
     CommandPalette SearchIcon { display: none; }
-    CommandPalette > Vertical { width: 80%; max-width: 90; }
+    CommandPalette > Vertical { width: 80%; min-width: 10; max-width: 90; }
     """
 
     def __init__(self, source: Source, settings: Settings) -> None:
@@ -319,16 +319,22 @@ class GputopApp(DiffDisplay[int], App[int]):
         return foreign_pids(hello.host, hello.driver) if hello else None
 
     def _handle_exception(self, error: Exception) -> None:
-        """One sentence instead of a traceback; Textual's own answer for those who debug."""
-        if self.is_headless or os.environ.get("GPUTOP_TRACEBACK") == "1":
+        """One sentence instead of a traceback, but for those who debug: plain lines then, which
+        can be read in a terminal of any width.
+        """
+        if self.is_headless:
             super()._handle_exception(error)
             return
         what = f"{type(error).__name__}: {error}".rstrip(": ")
-        leave_at_once(
-            self, EXIT_FAILED, first=[self.stop_all],
-            farewell=f"gputop: Something unforeseen went wrong ({what}); please report it with "
-                     "the output of the same command and GPUTOP_TRACEBACK=1.",
-        )  # fmt: skip
+        farewell = (
+            f"gputop: Something unforeseen went wrong ({what}); please report it with the output "
+            "of the same command and GPUTOP_TRACEBACK=1."
+        )
+        if os.environ.get("GPUTOP_TRACEBACK") == "1":
+            import traceback
+
+            farewell = "".join(traceback.format_exception(error)).rstrip()
+        leave_at_once(self, EXIT_FAILED, first=[self.stop_all], farewell=farewell)
 
     # --- actions ---------------------------------------------------------------------------------
 

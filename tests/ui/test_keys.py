@@ -187,6 +187,21 @@ async def test_no_key_in_the_palette_needs_a_list_to_move_in(height):
         assert len(app.screen_stack) == 2, "it is there once"
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 6, 8, 12])
+async def test_everything_opens_where_there_is_no_room_for_it(width):
+    """Textual's list of commands cannot be as narrow as its own margins."""
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(width, 15)) as pilot:
+        for keys in (("ctrl+p", *"th"), ("question_mark",), ("w",), ("slash", "x"), ("K",)):
+            await pilot.press(*keys)
+            await pilot.pause()
+            await pilot.press("escape", "escape")
+        app.open_device(app.view.devices[0].info.uuid)
+        await pilot.pause()
+        await pilot.resize_terminal(120, 40)
+        assert "H100" in "\n".join(screen_lines(app))
+
+
 async def test_the_palette_may_close_and_open_between_two_keys():
     app = app_on(demo_records(2, 3))
     async with app.run_test(size=(120, 40)) as pilot:
