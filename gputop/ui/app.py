@@ -56,6 +56,10 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     TITLE = "gputop"
     ENABLE_COMMAND_PALETTE = True
+    ALLOW_SELECT = False
+    """Textual's selection cannot be copied here, where Ctrl-C leaves, and ends the program where
+    the mouse goes down on what is just being closed. `--no-mouse` leaves selecting to the terminal.
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(APP_KEYS),
         Binding("ctrl+c", "leave", show=False, priority=True),  # in dialogs and inputs too
@@ -325,7 +329,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         if self.is_headless:
             super()._handle_exception(error)
             return
-        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        what = text.clean(f"{type(error).__name__}: {error}".rstrip(": "))
         farewell = (
             f"gputop: Something unforeseen went wrong ({what}); please report it with the output "
             "of the same command and GPUTOP_TRACEBACK=1."
@@ -333,7 +337,8 @@ class GputopApp(DiffDisplay[int], App[int]):
         if os.environ.get("GPUTOP_TRACEBACK") == "1":
             import traceback
 
-            farewell = "".join(traceback.format_exception(error)).rstrip()
+            lines = "".join(traceback.format_exception(error)).splitlines()
+            farewell = "\r\n".join(map(text.clean, lines))  # what raised it may quote anything
         leave_at_once(self, EXIT_FAILED, first=[self.stop_all], farewell=farewell)
 
     # --- actions ---------------------------------------------------------------------------------

@@ -151,3 +151,26 @@ def test_names_are_only_text_in_every_file(
                 ), line
     check_only_text(terminal)
     assert sorted(os.listdir(folder)) == sorted(path.name for path in paths)
+
+
+BROKEN = f"""
+from gputop.state.store import Store
+def fail(*_): raise LookupError({EVIL!r})
+Store.apply = fail
+"""
+
+
+@pytest.mark.parametrize("traceback", ["", "1"])
+def test_what_nobody_foresaw_drives_no_terminal(
+    gputop: Start, tmp_path: Path, traceback: str
+) -> None:
+    """An error may quote what was read."""
+    (tmp_path / "sitecustomize.py").write_text(BROKEN, encoding="utf-8")
+    variables = {"PYTHONPATH": f"{tmp_path}:{CHECKOUT}", "GPUTOP_TRACEBACK": traceback}
+    terminal = gputop(None, "--demo", interval="", size=SIZE, env=variables)
+    assert terminal.exit_code() == 1
+    assert terminal.is_restored()
+    assert terminal.descendants() == []
+    assert terminal.find("Traceback" if traceback else "Something unforeseen went wrong")
+    assert "LookupError: =1+1␛]52;c;ZXZpbA==␇␛[2J" in terminal.text()
+    check_only_text(terminal)

@@ -187,6 +187,18 @@ async def test_no_key_in_the_palette_needs_a_list_to_move_in(height):
         assert len(app.screen_stack) == 2, "it is there once"
 
 
+async def test_the_mouse_selects_no_text():
+    """Where it went down on what was being closed, Textual's selection ended the program."""
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        for x in range(0, 120, 4):
+            await pilot.mouse_down(offset=(x, 5))
+            assert app.screen._select_state is None
+            await pilot.mouse_up(offset=(x, 5))
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 5, 6, 8, 12])
 async def test_everything_opens_where_there_is_no_room_for_it(width):
     """Textual's list of commands cannot be as narrow as its own margins."""
