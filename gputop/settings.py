@@ -10,18 +10,29 @@ import os
 import re
 import stat
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
 
+from gputop import spans
 from gputop.errors import SettingsError
 
 LARGEST_FILE = 1 << 16
-"""Bytes; a settings file beyond this is none."""
+"""Bytes; a settings file beyond this is none, and no more of it is read."""
 LONGEST_LINE = 4096
 """Characters; the TOML of the standard library takes hours over a key of a million dots."""
-_WORDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+DEEPEST = 50
+"""Lists and tables within each other; that TOML calls itself for each."""
+PROCESS_COLUMNS = (
+    "gpu", "pid", "user", "type", "sm", "memory_controller", "encoder", "decoder", "gpu_memory",
+    "gpu_memory_share", "cpu", "host_memory", "threads", "time", "state", "command",
+)  # fmt: skip
+"""The columns there are, for whoever reads settings without a screen."""
+
+
+Keys = tuple[str, ...]
+"""Where a value stands in a file: its key, behind that of its table."""
 
 
 class _Wrong(ValueError):
@@ -29,12 +40,13 @@ class _Wrong(ValueError):
 
 
 def seconds(low: float, high: float) -> Callable[[object], float]:
-    """A converter for a time: a number of seconds, or text such as ``500ms``, ``5m``, ``1h``."""
+    """A converter for a time: a number of seconds, or text such as ``500ms``, ``5m``, ``1h30m``."""
 
     def convert(value: object) -> float:
         number = _seconds(value)
         if number is None or not low <= number <= high:
-            raise _Wrong(f"a time from {low:g} to {high:g} seconds, such as {low:g} or 5m")
+            example = "1h30m" if high >= 5400 else "500ms" if low < 0.5 else "30s"
+            raise _Wrong(f"a time from {low:g} to {high:g} seconds, such as {example}")
         return number
 
     return convert
@@ -45,13 +57,8 @@ def _seconds(value: object) -> float | None:
         return None
     if isinstance(value, int | float):
         return _float(value)
-    if not isinstance(value, str):
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|[smhd])?\s*", value)
-    if not match:
-        return None
-    scale = 0.001 if match[2] == "ms" else _WORDS[match[2] or "s"]
-    return float(match[1]) * scale
+    span = spans.parse(value) if isinstance(value, str) else None
+    return span.seconds if span else None
 
 
 def number(low: float, high: float) -> Callable[[object], float]:
@@ -125,6 +132,19 @@ def word(value: object) -> str:
     return value
 
 
+def column(value: object) -> str:
+    """A converter for a column of the process table. Empty is the usual one."""
+    key = value.replace("-", "_") if isinstance(value, str) else None
+    if key is None or key not in ("", *PROCESS_COLUMNS):
+        raise _Wrong("one of " + ", ".join(PROCESS_COLUMNS))
+    return key
+
+
+def columns(value: object) -> tuple[str, ...]:
+    """A converter for columns of the process table."""
+    return tuple(map(column, words(value)))
+
+
 def command(value: object) -> tuple[str, ...]:
     """A converter for a command line: its words, split as a shell splits them. Empty is none."""
     import shlex
@@ -168,13 +188,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("interval", seconds(0.1, 60), 1.0, "seconds between readings, 0.1 to 60", "S"),
     Setting("devices", device_selectors, (),
             "devices to show: indices or UUIDs, joined by commas", "LIST"),
-    Setting("window", seconds(10, 86400), 300.0, "time the charts show, such as 90s, 5m or 1h",
+    Setting("window", seconds(10, 86400), 300.0, "time the charts show, such as 90s, 5m or 1h30m",
             "TIME"),
     Setting("theme", choice("auto", "dark", "light", "contrast", "terminal", "mono"), "auto",
             "auto, dark, light, contrast, terminal (its own 16 colours) or mono", "NAME"),
-    Setting("columns", words, (), "columns of the process table, in order, joined by commas",
+    Setting("columns", columns, (), "columns of the process table, in order, joined by commas",
             "LIST"),
-    Setting("sort", word, "", "column the process table is sorted by", "COLUMN"),
+    Setting("sort", column, "", "column the process table is sorted by", "COLUMN"),
     Setting("temperature", choice("c", "f"), "c", "show temperatures in c or f", "UNIT"),
     Setting("memory", choice("binary", "decimal"), "binary",
             "show sizes in binary (GiB) or decimal (GB) units", "UNIT"),
@@ -301,8 +321,6 @@ def _read(path: str, asked_for: bool) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise SettingsError(f"Cannot read the settings in {path}: {error.strerror}.") from None
-    if len(raw) > LARGEST_FILE:
-        raise SettingsError(f"{path} is larger than 64 KiB, so it is no settings file.")
     return parse(raw, path)
 
 
@@ -319,57 +337,70 @@ def parse(raw: bytes, where: str) -> dict[str, Any]:
     """
     import tomllib  # only where there is a file: the import is part of the start
 
+    _refuse_too_much(raw, where)
     try:
         text = raw.decode("utf-8")
-        _refuse_long_lines(text, where)
+        _refuse_deep_nesting(text, where)
         document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise SettingsError(f"{where}, line {line}: this is not UTF-8 text.") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise _not_toml(text, where, error) from None
     values: dict[str, Any] = {}
-    mistakes: dict[str, str] = {}
-    for name, value in _flatten(document):
+    mistakes: dict[Keys, str] = {}
+    for keys, value in _flatten(document):
+        name = _name_of(keys)
         setting = _BY_NAME.get(name)
         try:
             if setting is None:
-                mistakes[name] = ""
+                mistakes[keys] = ""
+            elif name in values:
+                mistakes[keys] = f"{name} is set twice; name each thing once."
             else:
                 values[name] = setting.convert(value)
         except _Wrong as wrong:
-            mistakes[name] = f"{name} = {_shown(value)} is not accepted; give {wrong}."
+            mistakes[keys] = f"{name} = {_shown(value)} is not accepted; give {wrong}."
     if mistakes:
         raise _first_of(mistakes, text, where)
     return values
 
 
-def _refuse_long_lines(text: str, where: str) -> None:
-    for number_, line in enumerate(text.split("\n"), 1):
+def _refuse_too_much(raw: bytes, where: str) -> None:
+    for number_, line in enumerate(raw.split(b"\n"), 1):
         if len(line) > LONGEST_LINE:
-            raise SettingsError(
-                f"{where}, line {number_}: the line is longer than {LONGEST_LINE} characters, so "
-                "this is no settings file."
-            )
+            what = f"the line is longer than {LONGEST_LINE} bytes, so this is no settings file."
+            raise SettingsError(f"{where}, line {number_}: {what}")
+    if len(raw) > LARGEST_FILE:
+        what = "here the file is larger than 64 KiB, so it is no settings file."
+        raise SettingsError(f"{where}, line {number_}: {what}")
 
 
-def _first_of(mistakes: Mapping[str, str], text: str, where: str) -> SettingsError:
+def _refuse_deep_nesting(text: str, where: str) -> None:
+    depth = 0
+    for number_, line in enumerate(_without_texts(text).split("\n"), 1):
+        for sign in re.findall(r"[\[\]{}]", line):
+            depth += 1 if sign in "[{" else -1
+            if depth > DEEPEST:
+                what = f"lists and tables are nested more than {DEEPEST} deep here."
+                raise SettingsError(f"{where}, line {number_}: {what}")
+
+
+def _first_of(mistakes: Mapping[Keys, str], text: str, where: str) -> SettingsError:
     """The mistake that stands first in the file, and how many more there are. `mistakes` holds
-    what is said of each name; nothing for a setting that there is not.
+    what is said of each; nothing for a setting that there is not.
     """
-    line, name = _first_place(text, mistakes)
-    said = mistakes[name] or _unknown(name)
+    line, keys = _first_place(text, mistakes)
+    said = mistakes[keys] or _unknown(_name_of(keys))
     if more := len(mistakes) - 1:
         said = f"{said[:-1]} (and {more} more {'mistakes' if more > 1 else 'mistake'}){said[-1]}"
-    return SettingsError(f"{where}, line {line}: {said}" if line else f"{where}: {said}")
+    return SettingsError(f"{where}, line {line}: {said}")
 
 
-def _not_toml(text: str, where: str, error: ValueError | RecursionError) -> SettingsError:
+def _not_toml(text: str, where: str, error: ValueError) -> SettingsError:
     """What is wrong with a text that tomllib refuses, with the line and what stands on it."""
     from gputop.text import clean  # only for a mistake
 
-    if isinstance(error, RecursionError):
-        return SettingsError(f"{where}: its lists and tables are nested too deeply.")
     lines = text.rstrip().split("\n")
     what, _, place = str(error).rpartition(" (at ")
     found = re.match(r"line (\d+)", place)
@@ -389,43 +420,82 @@ def _shown(value: object) -> str:
         return "what stands there"
 
 
-def _flatten(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    flat = []
+def _flatten(document: Mapping[str, Any]) -> Iterator[tuple[Keys, Any]]:
+    """What is set, and to what."""
     for key, value in document.items():
         if isinstance(value, dict) and (value or key == "thresholds"):
-            flat += [(f"{key}.{inner}", deep) for inner, deep in value.items()]
+            yield from (((key, inner), deep) for inner, deep in value.items())
         else:
-            flat.append((key.replace("_", "-"), value))
-    return flat
+            yield (key,), value
 
 
-_KEY = r"""(?:[\w-]++|"[^"]*+"|'[^']*+')"""
-_DEFINES = re.compile(rf"(\[?\[?)\s*+({_KEY}(?:\s*+\.\s*+{_KEY})*)\s*+(?:=|\])")
+def _name_of(keys: Keys) -> str:
+    """The name of the setting that keys mean."""
+    return keys[0].replace("_", "-") if len(keys) == 1 else ".".join(keys)
+
+
+_TEXTS = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)'
+    r"|'''(?:[^']|'(?!''))*+(?:'{3,5}|\Z)"
+    r'|"(?:[^"\\\n]|\\[^\n])*+"?'
+    r"|'[^'\n]*+'?"
+    r"|#[^\n]*+",
+    re.DOTALL,
+)
+"""Texts in quotes, and comments."""
+
+
+def _without_texts(text: str) -> str:
+    """TOML without comments and what its texts say; a line that begins in a text begins with NUL,
+    which stands nowhere in TOML.
+    """
+    return _TEXTS.sub(lambda found: "\n\0" * found[0].count("\n"), text)
+
+
+_KEY = r"""(?:[\w-]++|"(?:[^"\\]|\\.)*+"|'[^']*+')"""
+_DEFINES = re.compile(rf"\s*+(\[?\[?)\s*+({_KEY}(?:\s*+\.\s*+{_KEY})*+)\s*+[\]=]")
 """A line that sets a key or, after brackets, begins a table."""
 
 
-def _first_place(text: str, names: Collection[str]) -> tuple[int, str]:
-    """The first line on which one of the names is set, the headers of tables followed, and that
-    name; line 0 and any of them where none is found: a key may be written with escapes.
-    """
-    wanted = {name.replace("_", "-"): name for name in names}
-    around = {name.partition(".")[0]: name for name in wanted}
-    table: tuple[str, ...] = ()
-    for number_, line in enumerate(text.split("\n"), 1):
-        if not (defines := _DEFINES.match(line.strip())):
+def _opened(bare: str) -> int:
+    """How many more lists and tables are open behind a line than in front of it."""
+    return sum(map(bare.count, "[{")) - sum(map(bare.count, "]}"))
+
+
+def _first_place(text: str, mistakes: Collection[Keys]) -> tuple[int, Keys]:
+    """The first line on which one of the mistakes is made, and which. The text is right as TOML."""
+    in_table = {keys[0]: keys for keys in mistakes}
+    depth = 0
+    table: Keys = ()
+    for number_, (line, bare) in enumerate(
+        zip(text.split("\n"), _without_texts(text).split("\n"), strict=True), 1
+    ):
+        begins, depth = not depth, depth + _opened(bare)
+        if not begins or bare.startswith("\0") or not (defines := _DEFINES.match(line)):
             continue
-        path = tuple(re.sub(r"[\s\"']", "", defines[2]).replace("_", "-").split("."))
+        keys = _keys(defines[2])
         if defines[1]:
-            table = path
+            table = keys
         else:
-            path = table + path
-        # A name has one part or, in a table, two.
-        for parts in (path[:1], path[:2], path):
-            if (name := wanted.get(".".join(parts))) is not None:
-                return number_, name
-        if not defines[1] and len(path) == 1 and path[0] in around:  # thresholds = { busy = 2 }
-            return number_, wanted[around[path[0]]]
-    return 0, next(iter(names))
+            keys = table + keys
+        for found in (keys[:1], keys[:2]):
+            if found in mistakes:
+                return number_, found
+        if not defines[1] and len(keys) == 1 and keys[0] in in_table:  # thresholds = { busy = 2 }
+            return number_, in_table[keys[0]]
+    raise AssertionError(f"no line sets any of {mistakes}")
+
+
+def _keys(dotted: str) -> Keys:
+    """The keys in a text such as ``thresholds."busy"``."""
+    import tomllib
+
+    keys: Keys = ()
+    inner: Any = tomllib.loads(f"{dotted} = 0")
+    while isinstance(inner, dict):
+        ((key, inner),) = inner.items()
+        keys += (key,)
+    return keys
 
 
 def _unknown(name: str) -> str:

@@ -15,7 +15,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gputop.errors import SettingsError
-from gputop.settings import LARGEST_FILE, SETTINGS, add_flags, load, parse
+from gputop.settings import LARGEST_FILE, PROCESS_COLUMNS, SETTINGS, add_flags, load, parse
+from gputop.ui.processes.columns import BY_KEY as COLUMNS_BY_KEY
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -79,11 +80,12 @@ def test_hyphens_and_underscores_are_the_same(tmp_path):
         ("interval = 1\ndevices = [[[\n\n", "line 2: invalid value in `devices = [[[`; write"),
         ("interval = 1\ninterval = 2\nascii = true\n", "line 2: cannot overwrite a value in `int"),
         ("theme = " + "x" * 60, "in `theme = " + "x" * 31 + "…`"),
-        ("a = " + "[\n" * 30_000, "config.toml: its lists and tables are nested too deeply."),
+        ("a = " + "[\n" * 30_000, "line 51: lists and tables are nested more than 50 deep here."),
+        ("a = '[{'\nb = [ # [\n" + "{c = [" * 26, "line 3: lists and tables are nested more than"),
         ("interval = 1" + "0" * 400, "line 1: interval = 1000"),
         ("[thresholds]\nbusy = 1" + "0" * 400, "line 2: thresholds.busy = 1000"),
-        ("\ninterval = 1" + "0" * 5000, "line 2: the line is longer than 4096 characters"),
-        ("# x\n" + "a." * 2500 + "b = 1\n", "line 2: the line is longer than 4096 characters"),
+        ("\ninterval = 1" + "0" * 5000, "line 2: the line is longer than 4096 bytes"),
+        ("# x\n" + "a." * 2500 + "b = 1\n", "line 2: the line is longer than 4096 bytes"),
         ("interval = 0x1" + "0" * 4000, "interval = what stands there is not accepted; give a t"),
         ("interval = [0x1" + "0" * 4000 + "]", "interval = what stands there is not accepted"),
         ("devices = [0x1" + "0" * 4000 + "]", "devices = what stands there is not accepted"),
@@ -92,13 +94,27 @@ def test_hyphens_and_underscores_are_the_same(tmp_path):
         ("ascii = true\nthresholds = { busy = 2 }\n", "line 2: thresholds.busy = 2 is not"),
         ("ascii = true\nthresholds . 'busy' = 2\n", "line 2: thresholds.busy = 2 is not"),
         ('x = 1\n"a\\nb" = 1\nascii = 1', "line 1: there is no setting x; accepted are"),
-        ('"a\\nb" = 1\n', "config.toml: there is no setting a␊b; accepted are"),
+        ('"a\\nb" = 1\n', "line 1: there is no setting a␊b; accepted are"),
         ("snapshot-folder = 'a'\nsnapshot_format = 'b'\n", "line 2: snapshot-format = 'b'"),
         ('snapshot-folder = "a\\u0000b"\n', "give a folder, such as"),
         ("[thresholds]\nbusy = 2\n", "line 2: thresholds.busy = 2 is not accepted"),
         ("[thresholds]\nbsy = 2\n", "line 2: there is no setting thresholds.bsy; did you mean"),
         ("[[thresholds]]\n", "there is no setting thresholds"),
         ("\n[threshold]\n", "line 2: there is no setting threshold;"),
+        ('\n[thresholds]\n"b\\u0075sy" = 2\n', "line 3: thresholds.busy = 2 is not accepted"),
+        ("\n[thresholds]\n[thresholds.busy]\nx = 1\n", "line 3: thresholds.busy = {'x': 1} is not"),
+        ("[thresholds]\nidle = 0\nbusy.x = 1\n", "line 3: thresholds.busy = {'x': 1} is not"),
+        ("\n[prices.kwh.deep]\nz = 1\n", "line 2: prices.kwh = {'deep': {'z': 1}} is not"),
+        ("prices = {\u0020kwh = [1,\n2] }\n", "line 1: prices.kwh = [1, 2] is not accepted"),
+        ('snapshot-folder = """\nascii = 1\n"""\nascii = 1\n', "line 4: ascii = 1 is not"),
+        ("columns = [\n'pid',\n#]\n]\nascii = 1\n", "line 5: ascii = 1 is not"),
+        ('snapshot-folder = "a"\nsnapshot_folder = "b"\n', "line 2: snapshot-folder is set twice"),
+        (
+            '\ncolumns = ["pid", "nope"]\n',
+            "line 2: columns = ['pid', 'nope'] is not accepted; give",
+        ),
+        ('\nsort = "nope"\n', "line 2: sort = 'nope' is not accepted; give one of gpu, pid,"),
+        ("#\n" * 40_000, "line 32769: here the file is larger than 64 KiB"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_the_line_and_what_is_accepted(tmp_path, text, said):
@@ -154,7 +170,7 @@ def test_a_device_that_is_empty_stands_for_no_settings():
 
 def test_a_huge_file_is_refused_unread(tmp_path):
     path = tmp_path / "config.toml"
-    path.write_bytes(b"#" * (LARGEST_FILE + 1))
+    path.write_bytes(b"#\n" * (LARGEST_FILE // 2) + b"#")
     with pytest.raises(SettingsError, match="larger than"):
         load(flags("--config", str(path)), {})
 
@@ -184,7 +200,7 @@ SAMPLES = {
 }  # fmt: skip
 """A value for every setting that is not its default's, as it stands in a file."""
 WRONG = ["[[]]", "{ a = 1 }", "inf", "-inf", "nan", "1979-05-27", '"\u001b[2J"', "-1", "1e400"]
-NEVER_WRONG = {"sort", "snapshot-folder", "on-event"}
+NEVER_WRONG = {"snapshot-folder", "on-event"}
 """Any text is one."""
 
 
@@ -194,6 +210,10 @@ def written(value: object) -> str:
 
 def test_there_is_a_sample_of_every_setting():
     assert SAMPLES.keys() == {setting.name for setting in SETTINGS}
+
+
+def test_the_columns_are_those_of_the_table():
+    assert tuple(COLUMNS_BY_KEY) == PROCESS_COLUMNS
 
 
 @given(st.permutations(list(SAMPLES)), st.integers(0, len(SAMPLES)))

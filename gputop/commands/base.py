@@ -8,13 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from gputop.errors import GputopError, UsageError
-from gputop.settings import is_selector
+from gputop.settings import flag_type, is_selector, seconds
 
 if TYPE_CHECKING:
     from gputop.collect.backend import Machine
 
 INTERVAL_LOW_S, INTERVAL_HIGH_S = 0.1, 60.0
 DEMO_DEVICES, DEMO_SEED = 8, 1
+
+interval = flag_type(seconds(INTERVAL_LOW_S, INTERVAL_HIGH_S))
+"""A converter for the time between two readings."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -61,8 +64,8 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of everything that reads a machine."""
     group = parser.add_argument_group("what is read")
     group.add_argument(
-        "--interval", type=interval, default=1.0, metavar="S",
-        help="seconds between readings, 0.1 to 60 (default: 1)",
+        "--interval", type=interval, default=1.0, metavar="TIME",
+        help="time between readings, 0.1 to 60 seconds (default: 1)",
     )  # fmt: skip
     group.add_argument(
         "--devices", type=device_list, default=(), metavar="LIST",
@@ -90,8 +93,8 @@ def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"the same number simulates the same machine (default: {DEMO_SEED})",
     )  # fmt: skip
     group.add_argument(
-        "--demo-start", type=demo_start, default=0.0, metavar="S",
-        help="begin so many simulated seconds into its story (default: 0)",
+        "--demo-start", type=flag_type(seconds(0, 86_400)), default=0.0, metavar="TIME",
+        help="begin so far into its simulated story, such as 90s (default: 0)",
     )  # fmt: skip
 
 
@@ -130,7 +133,7 @@ def stream_arguments(args: argparse.Namespace) -> list[str]:
         flags.append("--with-args")
     if args.demo:
         flags += ["--demo", "--demo-devices", str(args.demo_devices)]
-        flags += ["--demo-seed", str(args.demo_seed), "--demo-start", repr(args.demo_start)]
+        flags += ["--demo-seed", str(args.demo_seed), "--demo-start", f"{args.demo_start:f}"]
     return flags
 
 
@@ -150,23 +153,6 @@ def print_out(text: str, encoding: str | None = None) -> None:
         raise
     except OSError as error:
         raise GputopError(f"Cannot write to stdout: {error.strerror}.") from None
-
-
-def interval(text: str) -> float:
-    """An interval in seconds.
-
-    Raises:
-        argparse.ArgumentTypeError: it is no number, or out of range.
-    """
-    try:
-        seconds = float(text.removesuffix("s"))
-    except ValueError:
-        seconds = float("nan")
-    if not INTERVAL_LOW_S <= seconds <= INTERVAL_HIGH_S:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number of seconds from {INTERVAL_LOW_S:g} to {INTERVAL_HIGH_S:g}"
-        )
-    return seconds
 
 
 def device_list(text: str) -> tuple[str, ...]:
@@ -194,18 +180,3 @@ def demo_devices(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 64")
     return int(text)
-
-
-def demo_start(text: str) -> float:
-    """Simulated seconds to skip.
-
-    Raises:
-        argparse.ArgumentTypeError: it is no number of seconds from 0 to a day.
-    """
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = float("nan")
-    if not 0 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
-    return seconds

@@ -38,7 +38,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--duration", type=_time, default=0.0, metavar="TIME",
-        help="end after this time, such as 90s, 10m or 2h",
+        help="end after this time, such as 90s, 10m or 1h30m",
     )  # fmt: skip
     parser.add_argument(
         "--max-size", type=_size, default=0, metavar="SIZE",

@@ -26,7 +26,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument(
         "--at", default="", metavar="TIME",
-        help="begin there: a clock time such as 14:25, or a time from the start such as 90s",
+        help="begin there: a clock time such as 14:25, or a time from the start such as 1h30m",
     )  # fmt: skip
     parser.add_argument("--marks", metavar="THRESHOLDS", help=argparse.SUPPRESS)
     settings.add_flags(parser)

@@ -39,8 +39,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     parser.add_argument("--table", choices=tuple(_TABLES), help="only this table of the CSV")
     parser.add_argument(
-        "--window", dest="apart_s", type=interval, default=WINDOW_S, metavar="S",
-        help=f"seconds between the two readings, 0.1 to 60 (default: {WINDOW_S:g})",
+        "--window", dest="apart_s", type=interval, default=WINDOW_S, metavar="TIME",
+        help=f"time between the two readings, 0.1 to 60 seconds (default: {WINDOW_S:g})",
     )  # fmt: skip
     add_machine_arguments(parser)
 

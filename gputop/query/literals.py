@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from gputop import spans
+
 
 class BadValue(ValueError):
     """A value that is not accepted; the message completes "`field` wants ...", or says it all."""
@@ -26,7 +28,6 @@ _SIZES = {"b": 1.0}
 for _power, _letter in enumerate(_LETTERS, 1):
     _SIZES[_letter] = _SIZES[f"{_letter}i"] = _SIZES[f"{_letter}ib"] = 1024.0**_power
     _SIZES[f"{_letter}b"] = 1000.0**_power
-_DURATIONS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _PERCENT = {"": 0.01, "%": 0.01}
 _PLAIN = {"": 1.0}
 
@@ -60,8 +61,11 @@ def number(text: str) -> Literal:
 
 
 def duration(text: str) -> Literal:
-    """Seconds, from a number with s, m, h or d behind it."""
-    return _literal(text, _DURATIONS, "a time, such as 90s, 5m, 2h or 1d")
+    """Seconds, from numbers with units, or from one without."""
+    span = spans.parse(text)
+    if span is None:
+        raise BadValue("a time, such as 90s, 5m, 1h30m or 1d")
+    return Literal(span.seconds, 0.5 * span.step_s)
 
 
 _RANGE = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")

@@ -6,11 +6,9 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gputop import spans
 from gputop.model.frame import Frame
 
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_OFFSET = re.compile(r"\+?((?:\d+(?:\.\d+)?\s*[smhd]?\s*)+)")
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 ACCEPTED = "a time such as 14:05, 2026-11-21T14:05:30, or 90s or 1h30m after the begin"
 
@@ -36,9 +34,8 @@ class Moment:
             hours, minutes, seconds = (int(part or 0) for part in match.groups())
             if hours < 24 and minutes < 60 and seconds < 60:
                 return cls(clock_s=hours * 3600 + minutes * 60 + seconds)
-        elif _OFFSET.fullmatch(text):
-            parts = _PART.findall(text)
-            return cls(after_s=sum(float(n) * _UNITS[unit or "s"] for n, unit in parts))
+        elif span := spans.parse(text.removeprefix("+")):
+            return cls(after_s=span.seconds)
         else:
             try:
                 return cls(utc_s=datetime.fromisoformat(text).astimezone().timestamp())

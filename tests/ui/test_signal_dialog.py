@@ -15,7 +15,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from gputop import procfs
-from gputop.actions.signals import Outcome, OpenTargets, Status, Target
+from gputop.actions.signals import OpenTargets, Outcome, Status, Target
 from gputop.model.frame import DeviceUse, Process
 from gputop.ui.screens import signal_dialog
 from gputop.ui.screens.signal_dialog import SignalDialog, SignalPanel
