@@ -99,8 +99,25 @@ def start_ticks(pid: int) -> int | None:
     return stat.start_ticks if stat else None
 
 
+LONGEST_COMMAND = 4096
+"""Bytes of a command line that are read: it may have two million, and all of them in every frame."""
+
+
+def command_line(path: str) -> list[str]:
+    """The arguments in a /proc/PID/cmdline, the last one cut with `…` where there is more.
+
+    Raises:
+        OSError: there is no such process, or it may not be read.
+    """
+    content = read(path, LONGEST_COMMAND + 1)
+    words = parse_command_line(content[:LONGEST_COMMAND])
+    if len(content) > LONGEST_COMMAND:
+        words[-1] += "…"
+    return words
+
+
 def parse_command_line(content: bytes) -> list[str]:
-    """The arguments in /proc/PID/cmdline; empty for a kernel thread or a zombie."""
+    """The arguments in what such a file holds; empty for a kernel thread or a zombie."""
     if not content:
         return []
     return [part.decode("utf-8", "replace") for part in content.removesuffix(b"\0").split(b"\0")]

@@ -121,7 +121,7 @@ class ProcessTable:
 
     def _read_command(self, key: _CommandKey) -> list[str] | None:
         try:
-            return procfs.parse_command_line(procfs.read(f"{self._proc}/{key.pid}/cmdline"))
+            return procfs.command_line(f"{self._proc}/{key.pid}/cmdline")
         except OSError:
             return None
 

@@ -90,9 +90,11 @@ def _report(path: Path, options: Options) -> Report:
     from gputop.report.account import Account
 
     account = Account(options)
-    reader = read(path)
+    reader, record = read(path), None
     for record in _with_progress(reader, path):
         account.add(record)
+    if record is None:
+        raise GputopError(f"{path} holds no record, so there is nothing to report.")
     if account.missed:
         raise GputopError(f"{path} {account.missed}.")
     if reader.ending is not None and reader.ending.sentence:

@@ -7,10 +7,14 @@ from typing import TypeVar
 import msgspec
 
 from gputop.errors import BrokenRecord
-from gputop.model.frame import SCHEMA_VERSION, AnyRecord, Hello
+from gputop.model.frame import SCHEMA_VERSION, AnyRecord, Frame, Hello
 
-LONGEST_LINE = 16 * 1024 * 1024
-"""Bytes. A line beyond this is no frame (16 devices with 500 processes make about 300 kB)."""
+LONGEST_LINE = 8 * 1024 * 1024
+"""Bytes. A line beyond this is no frame (16 devices with 500 processes make about 300 kB). What a
+line makes in memory is up to 25 times as much.
+"""
+MOST_DEVICES = 256
+"""MIG instances included. History is kept for each, so that many cost some hundred megabytes."""
 
 T = TypeVar("T")
 
@@ -38,7 +42,7 @@ def decode(line: bytes | str, number: int) -> AnyRecord:
     """The record on line `number` (from 1).
 
     Raises:
-        BrokenRecord: the line is cut off, mistyped, too long or of a newer schema.
+        BrokenRecord: the line is cut off, mistyped, too long, too much or of a newer schema.
     """
     return decode_as(_decoder, line, number)
 
@@ -53,6 +57,10 @@ def decode_as(decoder: msgspec.json.Decoder[T], line: bytes | str, number: int) 
         raise BrokenRecord(number, f"is not a gputop record: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BrokenRecord(number, f"cannot be read: {error}") from None
+    if isinstance(record, Hello | Frame) and len(record.devices) > MOST_DEVICES:
+        raise BrokenRecord(
+            number, f"names {len(record.devices)} devices; a machine has {MOST_DEVICES} at most"
+        )
     if isinstance(record, Hello) and record.schema > SCHEMA_VERSION:
         raise BrokenRecord(
             number,

@@ -243,6 +243,8 @@ CONTAINERS = (
     Container(".ndjson", (), 0, PlainPacker, PlainUnpacker),
 )  # fmt: skip
 PLAIN = CONTAINERS[-1]
+LONGEST_MAGIC = max(len(magic) for container in CONTAINERS for magic in container.magics)
+"""Of fewer bytes nobody can say yet how they are packed."""
 
 
 def container_for(path: Path) -> Container | None:

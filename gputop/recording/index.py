@@ -15,6 +15,8 @@ from gputop.recording.reader import open_to_read
 
 STEP_BYTES = 4 << 20
 """Bytes looked through at once."""
+MOST_BLOCKS = 1 << 16
+"""Some months at a reading a second. Of a file with more the last block reads on to its end."""
 
 _decoder: msgspec.json.Decoder[Header] = msgspec.json.Decoder(Header)
 
@@ -67,7 +69,7 @@ class RecordingIndex:
         last = len(data) < most_bytes + LONGEST_HEADER
         place = data.find(MARK)
         while 0 <= place < most_bytes:
-            stop = data.find(b"}", place) + 1
+            stop = data.find(b"}", place, place + LONGEST_HEADER) + 1
             if not stop and last:
                 break  # half a header: the writer is at it
             self._found(self._at + place, data[place:stop])
@@ -79,13 +81,14 @@ class RecordingIndex:
     def _found(self, at: int, raw: bytes) -> None:
         try:
             header = _decoder.decode(raw)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return
         offset = at - self._container.before_mark
-        if offset < 0 or (self._blocks and offset <= self._blocks[-1].offset):
+        last = self._blocks[-1] if self._blocks else None
+        if offset <= (last.offset if last else -1) or len(self._blocks) == MOST_BLOCKS:
             return
-        if self._blocks:
-            self._blocks[-1] = replace(self._blocks[-1], end=offset)
+        if last:
+            self._blocks[-1] = replace(last, end=offset)
         self._blocks.append(Block(offset, header))
 
     def at_time(self, utc_s: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -47,6 +48,16 @@ _plain_decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict
 """It looks at what the other passes over: text that is no UTF-8 under a name nobody knows."""
 
 
+def check_first(line: bytes, where: str) -> None:
+    """See that the first line may be a record and not that of a page, a picture, a text.
+
+    Raises:
+        BrokenRecord: it is none.
+    """
+    if not re.match(rb'\s*\{\s*["}]', line):
+        raise BrokenRecord(1, "is no record, so this is no recording of gputop", where)
+
+
 class LineDecoder:
     """Lines to records, in order; `number` is that of the line read last."""
 
@@ -65,6 +76,8 @@ class LineDecoder:
             BrokenRecord: it cannot be read, or does not fit those before it.
         """
         self.number += 1
+        if self.number == 1:
+            check_first(line, self._where)
         try:
             record = self._record(decode_as(_decoder, line, self.number), line)
         except BrokenRecord as problem:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from gputop.errors import BrokenRecord, GputopError
 from gputop.model.codec import LONGEST_LINE
 from gputop.model.frame import AnyRecord
-from gputop.recording.container import MARK, Damaged, container_of
-from gputop.recording.lines import LineDecoder
+from gputop.recording.container import LONGEST_MAGIC, MARK, Damaged, container_of
+from gputop.recording.lines import LineDecoder, check_first
 
 if TYPE_CHECKING:
     from gputop.recording.index import Block
@@ -81,6 +81,10 @@ class Reader(Iterator[AnyRecord]):
         first = block.header.line if block and block.header else 1
         plain = not container_of(start).magics
         self._lines = LineDecoder(first - 1 - (plain and first > 1), str(path))
+        self._unpacked: Iterator[bytes] = iter(())
+        """What is still to come of the bytes read last: little may unpack to very much."""
+        self.line_bytes = 0
+        """Bytes of the lines read so far."""
         self._pieces: list[bytes] = []
         self._held = 0
         self._ready: deque[bytes] = deque()
@@ -93,7 +97,9 @@ class Reader(Iterator[AnyRecord]):
         self.ending = None
         while True:
             while self._ready:
-                if (record := self._lines.decode(self._ready.popleft())) is not None:
+                line = self._ready.popleft()
+                self.line_bytes += len(line)
+                if (record := self._lines.decode(line)) is not None:
                     return record
             if not self._read_more():
                 self._conclude()
@@ -117,19 +123,22 @@ class Reader(Iterator[AnyRecord]):
         """Unpack the next piece of the file; False at its end for now."""
         if self._fd < 0 or self._ended:
             return False
-        most = READ_BYTES if self._until is None else min(READ_BYTES, self._until - self._at)
-        data = _read(self._fd, self.path, self._at, most)
-        if not data:
-            return False
-        self._at += len(data)
         try:
-            for piece in self._unpack.feed(data):
+            if (piece := next(self._unpacked, None)) is not None:
                 self._split(piece)
+                return True
         except Damaged as problem:
             number = self._lines.number + len(self._ready) + 1
             if self._more_blocks():
                 raise BrokenRecord(number, str(problem), str(self.path)) from None
             self._ended = True  # a power cut leaves such an end
+            return True
+        most = READ_BYTES if self._until is None else min(READ_BYTES, self._until - self._at)
+        data = _read(self._fd, self.path, self._at, most)
+        if not data:
+            return False
+        self._at += len(data)
+        self._unpacked = self._unpack.feed(data)
         return True
 
     def _split(self, piece: bytes) -> None:
@@ -154,6 +163,8 @@ class Reader(Iterator[AnyRecord]):
         return False
 
     def _conclude(self) -> None:
+        if self._held >= LONGEST_MAGIC and not self._lines.number:
+            check_first(b"".join([*self._pieces, b'"']), str(self.path))
         whole = not self._held and self._unpack.between and not self._ended
         if whole and (self._lines.ended or self._until is not None):
             state: Literal["complete", "cut", "growing"] = "complete"

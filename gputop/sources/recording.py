@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gputop.errors import GputopError
 from gputop.model.commands import Command
-from gputop.model.frame import AnyRecord, Frame
+from gputop.model.frame import AnyRecord, Frame, Hello
 from gputop.query.moment import moment
 from gputop.recording import Block, Ending, Reader, RecordingIndex, read_block
 from gputop.sources.base import OnRecord, OnStatus, SourceState, SourceStatus
@@ -29,6 +29,10 @@ TICK_S = 0.1
 """Between two deliveries, however fast it plays."""
 POLL_S = 0.5
 """How often a file that is being written is looked at."""
+MOST_AHEAD, MOST_AHEAD_BYTES = 200, 8 << 20
+"""Records that are read ahead of their time, and bytes of their lines."""
+MOST_KEPT = 1000
+"""Hellos and events before a frame that is jumped to; the older ones are in no list any more."""
 MOST_AT_ONCE = 64
 """Frames that one delivery may hold; on a machine too slow for more it plays slower."""
 GAP = 10.0
@@ -266,7 +270,7 @@ class RecordingSource:
         """The next record; None where there is none yet."""
         while not self._ahead:
             if self._reader is not None:
-                self._ahead.extend(itertools.islice(self._reader, 200))
+                self._read_ahead(self._reader)
             if self._ahead:
                 break
             self._index.scan()
@@ -276,6 +280,13 @@ class RecordingSource:
             self._block += 1
             self._reader = self._open(self._block)
         return self._ahead[0]
+
+    def _read_ahead(self, reader: Reader) -> None:
+        most = reader.line_bytes + MOST_AHEAD_BYTES
+        for record in itertools.islice(reader, MOST_AHEAD):
+            self._ahead.append(record)
+            if reader.line_bytes > most:
+                return
 
     def _reads_on(self) -> bool:
         """Whether the reader is of a block that was the last, so that it reads what follows."""
@@ -302,15 +313,18 @@ class RecordingSource:
             self._set(indexed=self._index.scanned)
         number = self._index.at_time(utc_s)
         reader, ahead = self._open(number), deque[AnyRecord]()
-        kept: list[AnyRecord] = []
+        hello: list[AnyRecord] = []
+        kept: deque[AnyRecord] = deque(maxlen=MOST_KEPT)
         for record in self._until(reader, utc_s, ahead):
             if isinstance(record, Frame) and kept and isinstance(kept[-1], Frame):
                 kept.pop()
+            if len(kept) == MOST_KEPT and isinstance(kept[0], Hello):
+                hello = [kept[0]]
             kept.append(record)
         for record in kept:
             if isinstance(record, Frame):
                 self._arrived(record)
-        self._on_jump(kept, self._now_s)
+        self._on_jump([*hello, *kept], self._now_s)
         self._block, self._reader, self._ahead = number, reader, ahead
         self._set(known_utc_s=self.playback.utc_s, rebuilding=True)
 

@@ -116,16 +116,14 @@ def check_files(hello: Hello, frame: Frame) -> None:
 
 
 def settings(content: bytes) -> None:
-    """A file is settings that are accepted, or one sentence with the line where there is one."""
+    """A file is settings that are accepted, or one sentence with the line."""
     try:
         values = parse(content, "config.toml")
     except SettingsError as error:
         check_sentence(str(error))
         number = re.match(r"config\.toml, line (\d+): ", str(error))
-        if number:
-            assert 1 <= int(number[1]) <= content.count(b"\n") + 1
-        else:
-            assert str(error).startswith("config.toml: "), str(error)
+        assert number, str(error)
+        assert 1 <= int(number[1]) <= content.count(b"\n") + 1
         return
     assert values.keys() <= {setting.name for setting in SETTINGS}
     assert all(math.isfinite(value) for value in values.values() if isinstance(value, float))

@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 
 from gputop.errors import BrokenRecord, ExportFailed, GputopError, UsageError
 from gputop.model.codec import encode
-from gputop.model.frame import HostReading
-from gputop.recording import BackgroundWriter, RecordingIndex, RecordingWriter, read
+from gputop.model.frame import DeviceInfo, Event, Frame, HostReading
+from gputop.recording import (
+    BackgroundWriter,
+    RecordingIndex,
+    RecordingWriter,
+    index,
+    read,
+    read_block,
+)
 from gputop.recording import writer as writing
-from gputop.recording.container import ZstdPacker
+from gputop.recording.container import GzipPacker, ZstdPacker
 from tests.demo_records import demo_records
 from tests.recording.test_round_trip import SUFFIXES, blocks_of, write
 from tests.samples import sample_frame, sample_hello
@@ -180,9 +187,14 @@ def test_a_stream_without_blocks_is_a_recording_too(tmp_path):
 # -- broken and hostile -------------------------------------------------------------------------
 
 GOOD = encode(sample_hello()) + encode(sample_frame())
+MANY = encode(sample_hello(devices=[DeviceInfo(f"GPU-{n}", "x") for n in range(300)]))
 HOSTILE = {
-    "text": (b"once upon a time\n", 1, "cannot be read"),
-    "binary": (b"\x00\xff\xfe\n", 1, "cannot be read"),
+    "text": (b"once upon a time\n", 1, "is no record, so"),
+    "binary": (b"\x00\xff\xfe\n", 1, "is no record, so this is no recording of gputop"),
+    "a page": (b"<!doctype html>\n<html></html>\n", 1, "is no record, so this is no recording"),
+    "other JSON": (b'{\n  "a": 1\n}\n', 1, "is no record, so this is no recording"),
+    "a blank line": (b"\n" + GOOD, 1, "is no record, so this is no recording"),
+    "very many devices": (MANY, 1, "names 300 devices"),
     "mistyped": (GOOD + b'{"type":"frame","seq":"one"}\n', 3, "is not a gputop record"),
     "unknown type": (GOOD + b'{"type":"poem"}\n', 3, "is not a gputop record"),
     "an array": (GOOD + b"[1,2]\n", 3, "is not a gputop record"),
@@ -248,6 +260,38 @@ def test_a_little_that_unpacks_to_very_much_takes_no_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 60e6
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("packer", [ZstdPacker, GzipPacker])
+def test_very_many_lines_in_little_take_no_memory(tmp_path, packer):
+    """What a few bytes unpack to is not unpacked all at once."""
+    import tracemalloc
+
+    path, pack = tmp_path / "bomb", packer()
+    line = encode(Event("s", 1, 1.0, 1.0, "log", text="x" * 20_000))
+    path.write_bytes(
+        pack.begin(b'{"type":"block"}') + b"".join(pack.add(line, False) for _ in range(2500))
+        + pack.end()
+    )  # fmt: skip
+    assert path.stat().st_size < 100_000
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in read(path)) == 2500
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_headers_without_number_only_so_many_are_kept(tmp_path, monkeypatch):
+    """The last block that is known then reads on to the end of the file."""
+    monkeypatch.setattr(writing, "BLOCK_FRAMES", 5)
+    path = write(tmp_path / "a.ndjson.zst", demo_records(1, 40))
+    assert len(blocks_of(path)) > 3
+    monkeypatch.setattr(index, "MOST_BLOCKS", 3)
+    blocks = blocks_of(path)
+    assert len(blocks) == 3
+    frames = [r.seq for b in blocks for r in read_block(path, b) if isinstance(r, Frame)]
+    assert frames == [r.seq for r in demo_records(1, 40) if isinstance(r, Frame)]
 
 
 @settings(max_examples=60, deadline=None)
