@@ -100,7 +100,7 @@ def start_ticks(pid: int) -> int | None:
 
 
 LONGEST_COMMAND = 4096
-"""Bytes of a command line that are read: it may have two million, and all of them in every frame."""
+"""Bytes of a command line that are read: there may be two million, and each frame has them."""
 
 
 def command_line(path: str) -> list[str]:

@@ -14,7 +14,6 @@ import fcntl
 import heapq
 import os
 import re
-import select
 import signal
 import struct
 import subprocess
@@ -26,6 +25,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyte
+
+from tests.waiting import readable
 
 KEYS = {
     "enter": "\r",
@@ -69,6 +70,24 @@ _MAX_RAW_BYTES = 8_000_000
 _TICK_S = 0.01
 
 Condition = str | re.Pattern[str] | Callable[["Terminal"], Any]
+
+
+def _passing_over(draw: Callable[..., None]) -> Callable[..., None]:
+    """A sequence that has too much in it is passed over, as terminals do: one that was cut short
+    goes on with whatever comes next.
+    """
+
+    def call(screen: pyte.Screen, *numbers: int, **private: bool) -> None:
+        with contextlib.suppress(TypeError):
+            draw(screen, *numbers, **private)
+
+    return call
+
+
+_Screen = type(
+    "_Screen", (pyte.Screen,),
+    {name: _passing_over(getattr(pyte.Screen, name)) for name in pyte.Stream.csi.values()},
+)  # fmt: skip
 
 
 class Terminal:
@@ -127,7 +146,7 @@ class Terminal:
         self.raw = bytearray()
         """What was drawn, for debugging; the oldest half is dropped at 8 MB."""
 
-        self._screen = pyte.Screen(*size)
+        self._screen = _Screen(*size)
         self._stream = pyte.ByteStream(self._screen)
         self._unfinished = b""
         self._changed = threading.Condition(threading.RLock())
@@ -140,6 +159,8 @@ class Terminal:
         self._closed = False
         self._hangs_up = False
         self._at_end = False
+        self._failure: BaseException | None = None
+        """What ended the reading thread: nothing more is read then."""
         self._mark = mark or f"GPUTOP_TEST_TERMINAL={uuid.uuid4().hex}"
         self._wake_read, self._wake_write = os.pipe()
         self._start(command, env or {}, cwd)
@@ -276,9 +297,13 @@ class Terminal:
 
         with self._changed:
             result = self._changed.wait_for(
-                lambda: test(self) or (self._at_end and not self._link), timeout
+                lambda: self._failure or test(self) or (self._at_end and not self._link), timeout
             )
             found = test(self)
+        if self._failure is not None:
+            raise AssertionError(
+                f"the terminal itself failed\n{self.describe()}"
+            ) from self._failure
         if not found:
             state = "in time" if not result else "before the program ended"
             raise AssertionError(f"{condition!r} did not come {state}\n{self.describe()}")
@@ -382,6 +407,15 @@ class Terminal:
     # The reading thread
 
     def _run(self) -> None:
+        try:
+            self._read_on()
+        except BaseException as failure:
+            with self._changed:
+                self._failure = failure
+                self._changed.notify_all()
+            raise
+
+    def _read_on(self) -> None:
         before = time.monotonic()
         while not self._closed:
             if self._hangs_up and self._master >= 0:
@@ -393,14 +427,14 @@ class Terminal:
             sources = [self._wake_read]
             if self._may_read():
                 sources.append(self._master)
-            ready = select.select(sources, [], [], self._pause())[0]
+            ready = readable(*sources, timeout_s=self._pause())
             if self._wake_read in ready:
                 os.read(self._wake_read, 4096)
             if self._master in ready:
                 self._read()
 
     def _close_master(self) -> None:
-        """Only this thread may close it: another's close would wait for the select here."""
+        """Only this thread may close it: another's close would wait for the poll here."""
         with self._changed:
             os.close(self._master)
             self._master = -1

@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gputop.actions.hooks import MOST_WAITING, Hook
+from tests.waiting import readable
 
 PATIENCE_S = 60.0
 
@@ -64,7 +64,7 @@ def wait_gone(pid: int) -> None:
     except ProcessLookupError:
         return
     try:
-        assert select.select([fd], [], [], PATIENCE_S)[0], f"{pid} lives on"
+        assert readable(fd, timeout_s=PATIENCE_S), f"{pid} lives on"
     finally:
         os.close(fd)
 

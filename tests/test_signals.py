@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from gputop.actions.signals import (
     open_targets,
 )
 from gputop.model.frame import DriverInfo, HostInfo
+from tests.waiting import readable
 
 SAFETY_S = 30
 Child = subprocess.Popen[bytes]
@@ -40,7 +40,7 @@ def target_of(child: Child, user: str = "ann") -> Target:
 
 def wait_until_ended(target: OpenTarget) -> None:
     assert target.fd is not None
-    assert select.select([target.fd], [], [], SAFETY_S)[0], "the child did not end"
+    assert readable(target.fd, timeout_s=SAFETY_S), "the child did not end"
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.label)
@@ -176,6 +176,7 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))
 from gputop.actions.signals import Target, open_targets
 from gputop import procfs
+from tests.waiting import readable
 pid = int(sys.argv[1])
 ticks = procfs.start_ticks(pid)
 with open_targets([Target(pid, ticks)] * 30) as targets:

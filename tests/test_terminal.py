@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -55,6 +56,22 @@ def test_answers_queries_even_when_they_come_in_pieces() -> None:
     with Terminal(python(code)) as terminal:
         terminal.wait_for(r"\[\?2026;2\$y.*\[1;3R")
         assert terminal.queries == {2026: 1}
+
+
+def test_a_sequence_cut_short_does_not_end_the_terminal() -> None:
+    cut = r"printf 'a\033[1;2;3\033[?5Ab\033[38;2;1;1;1;A\033[9;9;9Hc'; read x"
+    with Terminal([*SHELL, cut]) as terminal:
+        terminal.wait_for("c")
+
+
+def test_when_the_terminal_itself_fails_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Terminal, "_draw", lambda *_: 1 / 0)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with (
+        Terminal([*SHELL, "echo a; read x"]) as terminal,
+        pytest.raises(AssertionError, match="the terminal itself failed"),
+    ):
+        terminal.wait_for("a")
 
 
 def test_a_silent_terminal_answers_nothing() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import IO, Any, TypeVar
 
 from gputop.model.codec import decode
 from gputop.model.frame import AnyRecord, Event, Frame, Hello
+from tests.waiting import readable
 
 PATIENCE_S = 60.0
 """How long a test waits for what should come at once, on a machine that is very busy."""
@@ -57,7 +57,7 @@ class Stream:
     def read(self) -> AnyRecord:
         """The next record."""
         while not self._lines:
-            ready, _, _ = select.select([self._out], [], [], PATIENCE_S)
+            ready = readable(self._out, timeout_s=PATIENCE_S)
             assert ready, "the collector says nothing"
             part = os.read(self._out.fileno(), 65536)
             assert part, f"the collector has ended: {self.errors()}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from gputop.model.codec import decode
 from gputop.model.commands import ReadSlow, Release, Retake, SetInterval
 from gputop.model.frame import AnyRecord, DeviceUse, Event, Frame, Hello
 from tests.collect.machines import FakeDevices, FakeHost, device
+from tests.waiting import readable
 
 PATIENCE_S = 30.0
 R = TypeVar("R", Hello, Frame, Event)
@@ -68,7 +68,7 @@ class Session:
 
     def next_record(self) -> AnyRecord:
         while not self._lines:
-            ready, _, _ = select.select([self._read_end], [], [], PATIENCE_S)
+            ready = readable(self._read_end, timeout_s=PATIENCE_S)
             assert ready, "the collector says nothing"
             part = os.read(self._read_end, 65536)
             assert part, "the collector has closed its pipe"
@@ -84,7 +84,7 @@ class Session:
 
     def is_silent(self) -> bool:
         """True when nothing more was said; for a collector that has left."""
-        return not self._lines and not select.select([self._read_end], [], [], 0)[0]
+        return not self._lines and not readable(self._read_end, timeout_s=0)
 
     def join(self) -> Ending:
         """Return when it has left and everything it said is in the pipe."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
-import select
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from gputop.collect.writer import FRAMES_WAITING, Kind, Wake, Writer
+from tests.waiting import readable
 
 PATIENCE_S = 30.0
 
@@ -33,7 +33,7 @@ class Pipe:
         return line[len(begin) :]
 
     def _part(self, size: int) -> bytes:
-        ready, _, _ = select.select([self.read_end], [], [], PATIENCE_S)
+        ready = readable(self.read_end, timeout_s=PATIENCE_S)
         assert ready, "nothing is written"
         return os.read(self.read_end, size)
 

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import resource
-import select
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import gputop
 from gputop.model.codec import decode
 from gputop.model.frame import AnyRecord, Event, Frame, Hello
 from tests.terminal import Terminal
+from tests.waiting import readable
 
 PATIENCE_S = float(os.environ.get("GPUTOP_TEST_PATIENCE", "60"))
 """A net for what never comes, on a machine that is very busy; nothing is measured by it."""
@@ -257,7 +257,7 @@ def wait_ended(pids: Iterable[int], timeout_s: float = PATIENCE_S) -> None:
         except ProcessLookupError:
             continue
         try:
-            ready, _, _ = select.select([fd], [], [], max(0.0, until - time.monotonic()))
+            ready = readable(fd, timeout_s=max(0.0, until - time.monotonic()))
             assert ready, f"process {pid} lives on: {' '.join(arguments(pid))}"
         finally:
             os.close(fd)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import select
 import shlex
 import shutil
 import signal
@@ -32,6 +31,7 @@ from tests.e2e.program import (
 from tests.fake_driver import h100s
 from tests.fake_driver.told import CallCount
 from tests.terminal import Terminal
+from tests.waiting import readable
 
 PLAIN = ("run", "-q", "--")
 
@@ -93,7 +93,7 @@ def begin(folder: Path, variables: dict[str, str]) -> Iterator[Begin]:
 def said(process: subprocess.Popen[str], text: str) -> str:
     """The next line of its output, which holds a text. Nothing here says two at once."""
     assert process.stdout is not None
-    assert select.select([process.stdout], [], [], PATIENCE_S)[0], "it says nothing"
+    assert readable(process.stdout, timeout_s=PATIENCE_S), "it says nothing"
     line = process.stdout.readline()
     assert text in line, line
     return line

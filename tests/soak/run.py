@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import select
 import sys
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from typing import Any
 from tests.e2e.program import PATIENCE_S, Gputop, environment
 from tests.soak.screen import Plan
 from tests.soak.script import LASTING, expected, severity
+from tests.waiting import readable
 
 MARGIN_BYTES = 6_000_000
 """By how much the memory of a process may differ from that of the first hour, beside history: a
@@ -137,7 +137,7 @@ class _Screen(Gputop):
 def _line(fd: int, terminal: Gputop) -> bytes:
     """The next line of a pipe; a net for one that never comes."""
     until = time.monotonic() + 10 * PATIENCE_S
-    while not select.select([fd], [], [], 1)[0]:
+    while not readable(fd, timeout_s=1):
         assert terminal.is_running, f"the screen has ended\n{terminal.describe()}"
         assert time.monotonic() < until, f"the screen says nothing\n{terminal.describe()}"
     line = b""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import queue
-import select
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from gputop.sources.base import SourceStatus
 from gputop.sources.deadlines import Deadlines
 from gputop.sources.local import LocalSource
 from tests.collect.streams import CHECKOUT, PATIENCE_S, fake_command
+from tests.waiting import readable
 
 R = TypeVar("R", Hello, Frame, Event, SourceStatus)
 FRAME = encode(Frame("s", 1, 1.8e9, 5.0, 1.0, HostReading()))
@@ -92,7 +92,7 @@ def await_end(pid: int) -> None:
     except ProcessLookupError:
         return
     try:
-        ready, _, _ = select.select([ended], [], [], PATIENCE_S)
+        ready = readable(ended, timeout_s=PATIENCE_S)
         assert ready, f"process {pid} is still there"
     finally:
         os.close(ended)
