@@ -135,10 +135,9 @@ def _report(error: Exception) -> int:
 
 
 def _say(sentence: str) -> None:
-    if sys.stderr is not None:
-        from gputop.text import clean  # only for a mistake; it may quote a file's name
+    from gputop.commands.base import say  # only for a mistake
 
-        print(f"gputop: {clean(sentence)}", file=sys.stderr)
+    say(sentence)
 
 
 if __name__ == "__main__":

@@ -137,6 +137,16 @@ def stream_arguments(args: argparse.Namespace) -> list[str]:
     return flags
 
 
+def say(sentence: str, prefix: str = "gputop: ") -> None:
+    """Tell the user something on stderr, where there is one. It may quote a file's name, or what
+    stands in one: what drives a terminal is made visible.
+    """
+    if sys.stderr is not None:
+        from gputop.text import clean  # only where there is something to say
+
+        print(f"{prefix}{clean(sentence)}", file=sys.stderr)
+
+
 def print_out(text: str, encoding: str | None = None) -> None:
     """Write text to stdout: in stdout's own encoding, unless told, what that lacks replaced.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from gputop import text
-from gputop.commands.base import add_machine_arguments, stream_arguments
+from gputop.commands.base import add_machine_arguments, say, stream_arguments
 from gputop.errors import GputopError, UsageError
 from gputop.model.frame import AnyRecord, Frame
 from gputop.query.literals import BadValue, duration, size
@@ -94,7 +94,7 @@ class _Recorder:
             raise self._problem
         if progress.is_on:
             files = f" and {self._output.files - 1} more" if self._output.files > 1 else ""
-            print(f"Wrote {self._summary()}{files}.", file=sys.stderr)
+            say(f"Wrote {self._summary()}{files}.", prefix="")
         return 0
 
     def _summary(self) -> str:

@@ -18,6 +18,7 @@ from gputop.commands.reporting import (
 )
 from gputop.errors import GputopError, UsageError
 from gputop.report.moments import Moment
+from gputop.text import clean
 
 if TYPE_CHECKING:
     from gputop.model.frame import AnyRecord
@@ -111,6 +112,6 @@ def _with_progress(records: Iterator[AnyRecord], path: Path) -> Iterator[AnyReco
     for number, record in enumerate(records, 1):
         yield record
         if number % _PROGRESS_FRAMES == 0:
-            print(f"\r{path.name}: {number} records", end="", file=sys.stderr, flush=True)
+            print(f"\r{clean(path.name)}: {number} records", end="", file=sys.stderr, flush=True)
     if number >= _PROGRESS_FRAMES:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)

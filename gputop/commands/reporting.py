@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from gputop.commands.base import say
 from gputop.errors import GputopError, UsageError
 from gputop.report.formats import FORMATS, Format, of_suffix
 
@@ -87,7 +88,7 @@ def put(page: str, form: Format, path: Path | None, stream: TextIO | None, force
 
         written = write_new(path, page.encode(), force)
         if sys.stderr is not None and sys.stderr.isatty():
-            print(f"Wrote {written}.", file=sys.stderr)
+            say(f"Wrote {written}.", prefix="")
         return
     if stream is None:
         raise GputopError("There is nowhere to write the report; name a file for it.")

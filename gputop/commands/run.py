@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gputop.commands.base import add_machine_arguments, stream_arguments
+from gputop.commands.base import add_machine_arguments, say, stream_arguments
 from gputop.commands.reporting import (
     account_options,
     add_report_arguments,
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     command.let_go()
     for problem in [*follower.problems, *_told(account, settings, form, path)]:
         with contextlib.suppress(OSError):  # how the command ended matters more than our words
-            print(f"gputop: {problem}", file=sys.stderr)
+            say(problem)
     return ended.follow()
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gputop.commands.base import add_machine_arguments, interval, print_out, stream_arguments
+from gputop.commands.base import add_machine_arguments, interval, print_out, say, stream_arguments
 from gputop.errors import UsageError
 from gputop.export.files import write_all
 from gputop.export.formats import FORMATS, PRINTABLE, Format, Options, Part, of_suffix, part_path
@@ -101,4 +101,4 @@ def _write(parts: Sequence[Part], path: Path, force: bool) -> None:
     files = [(part_path(path, part), part.text.encode()) for part in parts]
     written = write_all(files, force)
     if sys.stderr is not None and sys.stderr.isatty():
-        print(f"Wrote {' and '.join(map(str, written))}.", file=sys.stderr)
+        say(f"Wrote {' and '.join(map(str, written))}.", prefix="")

@@ -12,7 +12,7 @@ from typing import NoReturn
 from gputop.collect.control import listen
 from gputop.collect.loop import Collector, Ending, Options
 from gputop.collect.writer import Wake, Writer
-from gputop.commands.base import add_machine_arguments, machine_from
+from gputop.commands.base import add_machine_arguments, machine_from, say
 from gputop.errors import GputopError, NoDriver, UsageError
 from gputop.model.codec import decode
 from gputop.model.frame import Frame
@@ -162,7 +162,7 @@ class _Events:
         from gputop.insight.rules import Thresholds
         from gputop.state.store import Store
 
-        self.hook = Hook(args.on_event, lambda said: print(f"gputop: {said}", file=sys.stderr))
+        self.hook = Hook(args.on_event, say)
         self._store = Store()
         self._log = AlertLog(Thresholds.of(load(args)))
 

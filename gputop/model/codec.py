@@ -9,9 +9,9 @@ import msgspec
 from gputop.errors import BrokenRecord
 from gputop.model.frame import SCHEMA_VERSION, AnyRecord, Frame, Hello
 
-LONGEST_LINE = 8 * 1024 * 1024
-"""Bytes. A line beyond this is no frame (16 devices with 500 processes make about 300 kB). What a
-line makes in memory is up to 25 times as much.
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes. A line beyond this is no frame (16 devices with 500 processes make about 300 kB, and 64
+devices with all samples from before the start 10 MB). In memory it is up to 25 times as much.
 """
 MOST_DEVICES = 256
 """MIG instances included. History is kept for each, so that many cost some hundred megabytes."""

@@ -1,0 +1,262 @@
+"""Recordings that somebody else wrote: what they say is only text, and what is no recording is one
+sentence that costs no memory, whoever opens it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from gputop.model.codec import LONGEST_LINE, encode
+from gputop.model.frame import (
+    AnyRecord,
+    DeviceInfo,
+    DeviceReading,
+    DeviceUse,
+    DriverInfo,
+    Event,
+    Frame,
+    Hello,
+    HostInfo,
+    HostReading,
+    Job,
+    Process,
+    ReadTimes,
+)
+from gputop.recording.container import CONTAINERS, Container
+from tests.demo_records import demo_records
+from tests.e2e.program import PATIENCE_S, Run, Start, command_line
+from tests.e2e.test_hostile_text import DRIVES, EVIL, LISTED, SHOWN, SIZE, check_only_text
+
+MARKUP = "<script>alert(1)</script>\"'><img onerror=x> | `a` **b** [c](http://d) &lt; $e$"
+"""What HTML and Markdown would take for their own."""
+WORST = EVIL + MARKUP
+NAME = "=1\x1b]0;owned\x07\u202e[red]<script>|`.ndjson"
+FORMATS = ("text", "markdown", "html", "json")
+SECONDS = 90
+
+
+def hostile_records() -> Iterator[AnyRecord]:
+    """Every text there is in a recording is hostile."""
+    utc, boot, evil = 1_795_000_000.0, 10_000.0, WORST
+    host = HostInfo(evil, "boot", kernel=evil, cpu_model=evil, cpu_count=2, container=evil)
+    driver = DriverInfo("ok", 0.0, driver_version=evil, nvml_version=evil, cuda_version=evil)
+    names = dict.fromkeys(("name", "bus_id", "architecture", "compute_capability", "serial"), evil)
+    devices = [
+        DeviceInfo("GPU-0" + evil, index=0, **names),
+        DeviceInfo("GPU-1" + evil, index=1, **names),
+        DeviceInfo("MIG-2" + evil, index=0, parent="GPU-0" + evil, mig_profile=evil, **names),
+    ]
+    yield Hello(1, evil, evil, host, driver, devices, 1.0, utc, boot, with_args=True)
+    yield Job(evil, utc, boot, command=[evil, evil])
+    yield Event(evil, 0, utc, boot, "xid", "GPU-0" + evil, 79, evil)
+    yield Event(evil, 1, utc, boot, "log", text=evil)
+    why = {"memory_used_bytes": f"error({evil})", "power_w": evil}
+    for seq in range(SECONDS):
+        now = boot + seq
+        busy = DeviceReading(
+            "GPU-0" + evil, read_at=ReadTimes(now, now, now, now), missing=why,
+            temperature_c=50.0 + seq % 10, gpu_utilization=0.5,
+        )  # fmt: skip
+        lost = DeviceReading("GPU-1" + evil, "lost", boot - 5, detail=evil)
+        uses = [DeviceUse("GPU-0" + evil, "C", memory_bytes=1 << 30, sm_utilization=0.5)]
+        process = Process(
+            999_999, 7, evil, evil, 1234, [evil, evil], evil, utc, job=True, uses=uses
+        )
+        load = HostReading(read_at=now, cpu_utilization=0.5)
+        yield Frame(evil, seq, utc + seq, now, 1.0, load, [busy, lost], [process])
+
+
+@pytest.fixture
+def hostile(folder: Path) -> Path:
+    """Such a recording, under a name that is hostile too."""
+    path = folder / NAME
+    path.write_bytes(b"".join(map(encode, hostile_records())))
+    return path
+
+
+class Page(HTMLParser):
+    """The tags of a page, with the names of their attributes, and what is written."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.words = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def check_html(text: str, plain: str) -> None:
+    """It has no tag and no attribute that a page of a harmless recording has not."""
+    page, harmless = Page(text), Page(plain)
+    assert page.tags <= harmless.tags
+    assert page.attributes <= harmless.attributes
+    assert "<script>alert(1)</script>\"'><img onerror=x>" in page.words
+
+
+def check_markdown(text: str, _: str) -> None:
+    assert "\\`a\\` \\*\\*b\\*\\* \\[c\\]" in text
+    rows = [re.sub(r"\\.", "", line) for line in text.splitlines()]
+    for above, below in itertools.pairwise(rows):
+        if above.startswith("|") and below.startswith("|"):
+            assert above.count("|") == below.count("|"), below
+    assert not [row for row in rows if re.search(r"<\w|\]\(|(?<!`)`(?!`)", row)]
+
+
+def check_text(text: str, _: str) -> None:
+    assert MARKUP[:25] in text
+
+
+def check_json(text: str, _: str) -> None:
+    assert MARKUP in json.dumps(json.loads(text), ensure_ascii=False).replace('\\"', '"')
+
+
+CHECKS = {"text": check_text, "markdown": check_markdown, "html": check_html, "json": check_json}
+
+
+@pytest.mark.parametrize("files", [1, 2], ids=["one", "two"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_report_holds_only_text(
+    run: Run, folder: Path, hostile: Path, name: str, files: int
+) -> None:
+    (folder / "plain.ndjson").write_bytes(b"".join(map(encode, demo_records(2, SECONDS))))
+    text, plain = (
+        run(None, "report", *[str(path)] * files, "--format", name).check()
+        for path in (hostile, folder / "plain.ndjson")
+    )
+    assert not DRIVES.search(text), DRIVES.search(text)
+    CHECKS[name](text, plain)
+
+
+def test_what_is_said_of_it_on_stderr_is_only_text(
+    gputop: Start, folder: Path, hostile: Path
+) -> None:
+    """The progress, the name of the file that was written, a time that is none."""
+    long = folder / hostile.name.replace("1", "2")
+    long.write_bytes(b"".join(map(encode, demo_records(1, 600))))
+    for words, code, says in (
+        (["report", long.name, "-o", f"{NAME}.html"], 0, "Wrote =1␛]0;owned␇"),
+        (["report", hostile.name, "--from", EVIL.replace("\0", "")], 2, "'=1+1\\x1b]52;c"),
+        (["report", "no" + hostile.name], 1, "There is no recording no=1␛]0;owned␇"),
+        (["snapshot", "--demo", "-o", f"{NAME}.csv"], 0, "Wrote =1␛]0;owned␇"),
+    ):
+        terminal = gputop(None, *words, interval="", size=SIZE)
+        assert terminal.exit_code() == code, terminal.describe()
+        assert says in terminal.text(), terminal.describe()
+        check_only_text(terminal)
+
+
+def test_a_replay_shows_only_text(gputop: Start, hostile: Path) -> None:
+    terminal = gputop(None, "replay", hostile.name, "--at", "30s", interval="", size=SIZE)
+    terminal.press("p", shows="^ stopped ")
+    terminal.wait_for(SHOWN)
+    terminal.press("w", shows=LISTED)
+    terminal.wait_for(SHOWN)
+    terminal.press("esc", hides=LISTED)
+    terminal.press("enter", shows="Host memory")
+    terminal.wait_for(SHOWN)
+    terminal.press("esc", hides="Host memory")
+    terminal.press("tab", "enter", shows="Bus id|UUID")
+    terminal.wait_for(SHOWN)
+    terminal.press("esc", hides="Bus id|UUID")
+    terminal.press("ctrl-p", shows="Search")
+    terminal.press("esc", hides="Search")
+    check_only_text(terminal)
+    terminal.check_keys_answer()
+    terminal.check_leaves()
+
+
+# -- what is none --------------------------------------------------------------------------------
+
+MEASURE = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+sys.stderr.buffer.write(done.stderr)
+print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Runs a command and prints its exit code and its peak of memory. (It is small itself: a process
+begins with the peak of the one it was forked from.)
+"""
+MB = 1 << 20
+OPENERS = (("report",), ("replay", "--marks={}"))
+"""What opens recordings, beside the screen."""
+LINE = encode(Event("s", 1, 1.0, 1.0, "log", text="x" * 20_000))
+BOMBS = {
+    "a line that never ends": (b" " * MB, 200, rf"line \d+ is longer than {LONGEST_LINE} bytes"),
+    "very many lines": (LINE, 100 * MB // len(LINE), ""),
+}
+
+
+def packed(
+    container: Container, piece: bytes, count: int, devices: int = 1, seconds: int = 5
+) -> bytes:
+    """Some records and then `piece` again and again, in one block."""
+    packer = container.packer()
+    head = b"".join(map(encode, demo_records(devices, seconds)))
+    number = dict.fromkeys(("number", "line", "frames", "utc_s", "boottime_s"), 0)
+    header = json.dumps({"type": "block", "format": 1, **number}, separators=(",", ":"))
+    parts = [packer.begin(header.encode()), packer.add(head, flush=False)]
+    parts += [packer.add(piece, flush=False) for _ in range(count)]
+    return b"".join([*parts, packer.end()])
+
+
+def peak(folder: Path, *arguments: str) -> tuple[int, int, str]:
+    """Exit code, peak of memory in kB, and what was said."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command_line(arguments)], cwd=folder, check=True,
+        capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    code, size = done.stdout.split()
+    return int(code), int(size), done.stderr
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.parametrize("container", CONTAINERS, ids=lambda container: container.suffix)
+def test_a_recording_without_end_costs_no_memory(
+    folder: Path, container: Container, bomb: str
+) -> None:
+    """What a hundred megabytes cost, of which some are a few kB in the file."""
+    piece, count, says = BOMBS[bomb]
+    (folder / "ordinary").write_bytes(packed(container, b"", 0, seconds=60))
+    (folder / "bomb").write_bytes(packed(container, piece, count))
+    for words in OPENERS:
+        code, usual, said = peak(folder, *words, "ordinary")
+        assert (code, said) == (0, "")
+        code, most, said = peak(folder, *words, "bomb")
+        assert code == (1 if says else 0), said
+        assert re.search(says, said)
+        assert said.count("\n") == code
+        assert most < 3 * usual, (most, usual)
+
+
+def test_a_replay_without_end_costs_no_memory(gputop: Start, folder: Path) -> None:
+    """Frames that all are due at once; and no more are read ahead than there is room for."""
+    zst = CONTAINERS[0]
+    last = encode(demo_records(32, 5)[-1])
+    (folder / "ordinary").write_bytes(packed(zst, last, 5, devices=32))
+    (folder / "bomb").write_bytes(packed(zst, last, 100 * MB // len(last), devices=32))
+    peaks = []
+    for name in ("ordinary", "bomb"):
+        terminal = gputop(None, "replay", name, interval="", size=SIZE)
+        terminal.wait_for(r"REPLAY")
+        terminal.press("}", shows="^ end ")
+        status = Path(f"/proc/{terminal.pid}/status").read_text()
+        peaks.append(int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]))
+        terminal.check_leaves()
+    assert peaks[1] < 1.6 * peaks[0], peaks
