@@ -32,7 +32,7 @@ POLL_S = 0.5
 MOST_AHEAD, MOST_AHEAD_BYTES = 200, 8 << 20
 """Records that are read ahead of their time, and bytes of their lines."""
 MOST_KEPT = 1000
-"""Hellos and events before a frame that is jumped to; the older ones are in no list any more."""
+"""Records before a frame that is jumped to; events older than these are in no list any more."""
 MOST_AT_ONCE = 64
 """Frames that one delivery may hold; on a machine too slow for more it plays slower."""
 GAP = 10.0
@@ -313,18 +313,19 @@ class RecordingSource:
             self._set(indexed=self._index.scanned)
         number = self._index.at_time(utc_s)
         reader, ahead = self._open(number), deque[AnyRecord]()
-        hello: list[AnyRecord] = []
-        kept: deque[AnyRecord] = deque(maxlen=MOST_KEPT)
+        still_true: dict[type, AnyRecord] = {}
+        kept: deque[AnyRecord] = deque()
         for record in self._until(reader, utc_s, ahead):
             if isinstance(record, Frame) and kept and isinstance(kept[-1], Frame):
                 kept.pop()
-            if len(kept) == MOST_KEPT and isinstance(kept[0], Hello):
-                hello = [kept[0]]
             kept.append(record)
-        for record in kept:
+            if len(kept) > MOST_KEPT and isinstance(old := kept.popleft(), Hello | Frame):
+                still_true[type(old)] = old
+        records = [*still_true.values(), *kept]
+        for record in records:
             if isinstance(record, Frame):
                 self._arrived(record)
-        self._on_jump([*hello, *kept], self._now_s)
+        self._on_jump(records, self._now_s)
         self._block, self._reader, self._ahead = number, reader, ahead
         self._set(known_utc_s=self.playback.utc_s, rebuilding=True)
 
