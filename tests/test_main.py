@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import types
@@ -117,6 +118,7 @@ def test_a_file_name_in_a_sentence_drives_no_terminal(capsys: pytest.CaptureFixt
 
 CLOSED = (
     ("doctor >&-", 1, "gputop: Stdout is closed; redirect it to a file.\n"),
+    ("--help >&-", 1, "gputop: Stdout is closed; redirect it to a file.\n"),
     ("snapshot --demo -o reading.json 2>&-", 0, ""),
 )
 
@@ -184,6 +186,18 @@ def test_a_full_disk_is_said(unbuffered: str, monkeypatch: pytest.MonkeyPatch) -
         done = python(code, "probe", out=full.fileno())
     assert done.returncode == 1
     assert done.stderr == "gputop: Cannot write the output: No space left on device.\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("flags", [["--help"], ["report", "--help"], ["--version"], ["-V", "-V"]])
+def test_help_that_cannot_be_written_is_said(
+    flags: list[str], unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    with open("/dev/full", "wb") as full:
+        done = python("main.main()", *flags, out=full.fileno())
+    assert done.returncode == 1
+    assert re.fullmatch(r"gputop: Cannot write .*: No space left on device\.\n", done.stderr)
 
 
 def test_mistakes_in_the_settings_are_said_without_a_terminal_and_without_the_screen(

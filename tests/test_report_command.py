@@ -11,6 +11,7 @@ import pytest
 from gputop.__main__ import run
 from gputop.recording import RecordingWriter
 from tests.demo_records import demo_records
+from tests.recording.test_files import HOSTILE
 
 
 @pytest.fixture
@@ -65,6 +66,46 @@ def test_a_file_cut_off_reports_what_is_there_and_says_so(recording, capsys):
     recording.write_bytes(whole[: len(whole) * 2 // 3])
     assert run(["report", str(recording)]) == 0
     assert re.search(r"cut off\s+after line", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_what_cannot_be_read_is_one_sentence_with_its_line(tmp_path, monkeypatch, capsys, case):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    content, line, words = HOSTILE[case]
+    path = tmp_path / "a.ndjson"
+    path.write_bytes(content.removesuffix(b"\n") + b"\n")
+    assert run(["report", str(path)]) == 1
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"gputop: .*a\.ndjson, line {line} .*{re.escape(words)}.*\.\n", said), said
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "holds no record, so there is nothing to report"),
+        (b'{"type":"hello","sche', "holds no record, so there is nothing to report"),
+        (b"once upon a time", "line 1 is no record, so this is no recording of gputop"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "line 1 is no record, so this is no recording of gputop"),
+        (None, "is no regular file, so it is no recording"),
+    ],
+    ids=["empty", "cut in its first line", "a text", "a picture", "a folder"],
+)
+def test_what_is_no_recording_is_called_so(tmp_path, monkeypatch, capsys, content, says):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    path = tmp_path / "a"
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert run(["report", str(path)]) == 1
+    out, said = capsys.readouterr()
+    assert (out, said.count("\n")) == ("", 1)
+    assert says in said
+
+
+def test_reports_of_gputop_are_no_recordings(recording, tmp_path, capsys):
+    for name in ("a.html", "a.md", "a.json", "a.txt"):
+        assert run(["report", str(recording), "-o", str(tmp_path / name)]) == 0
+        assert run(["report", str(tmp_path / name)]) == 1
+        assert "line 1 is no record, so this is no recording of gputop" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--from", "soon"], ["no-such-file"], []])

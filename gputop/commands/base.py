@@ -47,6 +47,10 @@ class Parser(argparse.ArgumentParser):
         """
         raise UsageError(f"{message}; see `{self.prog} --help`.")
 
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Print help, or the version. (argparse itself passes over what cannot be written.)"""
+        print_out(message)
+
 
 class Command(Protocol):
     """A module under `gputop.commands`."""

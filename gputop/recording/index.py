@@ -84,6 +84,8 @@ class RecordingIndex:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return
         offset = at - self._container.before_mark
+        if offset > 0 and not self._blocks:  # records without a header stand in front of it
+            self._blocks.append(Block(0, None))
         last = self._blocks[-1] if self._blocks else None
         if offset <= (last.offset if last else -1) or len(self._blocks) == MOST_BLOCKS:
             return

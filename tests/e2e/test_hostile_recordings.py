@@ -243,6 +243,32 @@ def test_a_recording_without_end_costs_no_memory(
         assert most < 3 * usual, (most, usual)
 
 
+BROKEN = {
+    "mistyped": (b'{"type":"frame","seq":"one"}', "line 7 is not a gputop record"),
+    "deep": (b'{"a":' * 100_000, "line 7 cannot be read"),
+    "not a number": (b'{"type":"frame","utc_s":NaN}', "line 7 cannot be read"),
+    "newer": (b'{"type":"block","format":9,"number":0,"line":8,"frames":4,"utc_s":1795000003,'
+              b'"boottime_s":10003}', "line 7 was written by a newer gputop .* Update gputop"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_replay_says_which_line_it_cannot_read(gputop: Start, folder: Path, case: str) -> None:
+    """What came before it is shown; a file that is broken before its first frame does not open."""
+    line, says = BROKEN[case]
+    records = list(map(encode, demo_records(1, 4)))
+    (folder / "a.ndjson").write_bytes(b"".join(records) + line + b"\n")
+    terminal = gputop(None, "replay", "a.ndjson", interval="", size=SIZE)
+    terminal.wait_for(says)
+    terminal.wait_device(0, "H100")
+    terminal.check_leaves()
+    (folder / "b.ndjson").write_bytes(b"".join(records[:1]) + line + b"\n")
+    terminal = gputop(None, "replay", "b.ndjson", interval="", size=SIZE)
+    assert terminal.exit_code() == 1
+    assert terminal.find(r"^gputop: b\.ndjson, " + says.replace("7", "2"))
+    assert terminal.is_restored()
+
+
 def test_a_jump_over_very_many_events_costs_no_memory(gputop: Start, folder: Path) -> None:
     zst, (piece, count, _) = CONTAINERS[0], BOMBS["very many lines"]
     peaks = []

@@ -282,6 +282,19 @@ def test_very_many_lines_in_little_take_no_memory(tmp_path, packer):
         tracemalloc.stop()
 
 
+def test_what_stands_in_front_of_the_first_header_is_read_too(tmp_path):
+    """As where the output of a stream and a recording were put behind each other."""
+    path, records = tmp_path / "a.ndjson", demo_records(1, 9)
+    path.write_bytes(
+        b"".join(map(encode, records)) + write(tmp_path / "b.ndjson", records).read_bytes()
+    )
+    blocks = blocks_of(path)
+    assert [block.header is None for block in blocks] == [True, False]
+    assert [r for b in blocks for r in read_block(path, b) if isinstance(r, Frame)] == [
+        r for r in (*records, *records) if isinstance(r, Frame)
+    ]
+
+
 def test_of_headers_without_number_only_so_many_are_kept(tmp_path, monkeypatch):
     """The last block that is known then reads on to the end of the file."""
     monkeypatch.setattr(writing, "BLOCK_FRAMES", 5)
