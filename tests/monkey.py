@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -56,7 +58,10 @@ def play(arguments: list[str], size: tuple[int, int], seed: int, seconds: float)
     typed: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        variables = environment(folder, {}, 1.0) | {"GPUTOP_TRACEBACK": "1"}
+        variables = environment(folder, {}, 1.0) | {
+            "GPUTOP_TRACEBACK": "1",
+            "PYTHONFAULTHANDLER": "1",
+        }
         terminal = Gputop(arguments, folder, variables, size=size)
         with terminal:
             terminal.wait_for(lambda t: 1049 in t.modes and t.text().strip())
@@ -73,7 +78,11 @@ def play(arguments: list[str], size: tuple[int, int], seed: int, seconds: float)
                 assert b"Traceback" not in terminal.raw, bytes(terminal.raw[-3000:]).decode()
             except AssertionError as problem:
                 last = " ".join(map(repr, typed[-60:]))
-                _, _, trace = bytes(terminal.raw).decode(errors="replace").partition("Traceback")
+                if terminal.is_running:  # it hangs: where, the fault handler says
+                    terminal.signal(signal.SIGABRT)
+                    terminal.exit_code()
+                drawn = bytes(terminal.raw).decode(errors="replace")
+                trace = drawn[re.search(r"Traceback|Fatal Python error|\Z", drawn).start() :]
                 raise AssertionError(
                     f"{problem}\nseed {seed}, typed last: {last}\n{trace}"
                 ) from None

@@ -14,10 +14,14 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Driver, moving
-from tests.e2e.program import Gputop, Program, Start, environment, wait_ended
+from tests.e2e.program import CLOCK, Gputop, Program, Start, environment, wait_ended
 from tests.fake_driver import h100s, many_processes
 
-SMALL = [(1, 1), (2, 1), (10, 3), (59, 15), (60, 14)]
+SMALL = {
+    (1, 1): ["…"], (2, 1): ["…"], (4, 2): ["…"], (5, 1): ["60x15"], (10, 3): ["too small", "60x15"],
+    (11, 1): ["needs 60x15"], (59, 15): ["gputop needs 60x15", "this is 59x15"],
+    (60, 14): ["gputop needs 60x15", "this is 60x14"],
+}  # fmt: skip
 LARGE = [(60, 15), (61, 15), (80, 24), (400, 120)]
 
 
@@ -25,16 +29,20 @@ LARGE = [(60, 15), (61, 15), (80, 24), (400, 120)]
 def test_a_terminal_too_small_says_what_it_needs(
     driver: Driver, gputop: Start, size: tuple[int, int]
 ) -> None:
+    """In whole words, and nothing else; grown again it shows everything."""
+
+    def says_it(terminal: Gputop) -> bool:
+        return [line.strip() for line in terminal.lines() if line.strip()] == SMALL[size]
+
     terminal = gputop(driver(moving(2)), size=size)
-    if size[0] >= 20:
-        terminal.wait_for("gputop needs 60x15")
-        terminal.wait_for(f"this is {size[0]}x{size[1]}")
-    else:
-        terminal.wait_for(lambda t: 1049 in t.modes)
+    terminal.wait_for(says_it)
     terminal.resize(80, 24)
-    terminal.wait_alive(1, 1)
+    terminal.wait_for(rf"\A.*{CLOCK}")
+    terminal.wait_for(r"^ q quit .*window 5 min *\Z")
+    for index in range(2):
+        terminal.wait_alive(index, 1)
     terminal.resize(*size)
-    terminal.wait_quiet(0.1)
+    terminal.wait_for(says_it)
     terminal.check_leaves()
 
 

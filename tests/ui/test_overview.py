@@ -3,12 +3,16 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.pilot import Pilot
 
 from gputop.model.commands import Release, Retake, SetInterval
 from gputop.model.frame import DriverInfo, Event, Frame, Hello
 from gputop.sources.base import SourceStatus
+from gputop.text import ELLIPSIS
 from gputop.ui.app import GputopApp
+from gputop.ui.screens.overview import too_small
 from tests.demo_records import demo_records
 from tests.samples import no_driver_frame, no_driver_hello, sample_frame, sample_hello
 from tests.ui.source import ListSource, app_on, charts_drawn, screen_lines
@@ -24,6 +28,16 @@ async def settle(pilot: Pilot) -> None:
 
 def text_of(app: GputopApp) -> str:
     return "\n".join(screen_lines(app))
+
+
+@given(st.integers(1, 70), st.integers(1, 20))
+def test_what_a_small_terminal_says_fits_it(width: int, height: int) -> None:
+    said = too_small(width, height)
+    assert 1 <= len(said) <= height
+    assert max(map(len, said)) <= width
+    assert said[0] == ELLIPSIS or width >= 5
+    if width >= 18:
+        assert said[0] == "gputop needs 60x15"
 
 
 @pytest.mark.parametrize("devices", [1, 2, 4, 8, 16])

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.strip import Strip
 
+from gputop.text import ELLIPSIS
 from gputop.ui.charts.layout import SMALLEST
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, Key, bindings
 from gputop.ui.processes.table import TABLE_KEYS, ProcessTable
@@ -26,22 +27,33 @@ PANEL_FROM = (80, 30)
 """Columns and rows from which the host has its panel of four rows."""
 
 
+def too_small(width: int, height: int) -> tuple[str, ...]:
+    """What is said in so many columns and rows: the most that fits whole."""
+    needed = f"{SMALLEST[0]}x{SMALLEST[1]}"
+    forms = (
+        (f"gputop needs {needed}", f"this is {width}x{height}"),
+        (f"gputop needs {needed}",),
+        (f"needs {needed}",),
+        ("too small", needed),
+        ("too small",),
+        (needed,),
+    )
+    fitting = (f for f in forms if len(f) <= height and max(map(len, f)) <= width)
+    return next(fitting, (ELLIPSIS,))
+
+
 class TooSmall(LineWidget):
     """What a terminal too small for the overview shows instead."""
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """The size it needs, in the middle."""
         palette = self.palette
-        columns, rows = SMALLEST
-        said = [f"gputop needs {columns}x{rows}", f"this is {width}x{height}"]
+        said = too_small(width, height)
         strips = [blank(width, palette) for _ in range(height)]
-        top = max((height - len(said)) // 2, 0)
-        for number, words in enumerate(said):
-            if top + number < height:
-                line = Line(width).gap(max((width - len(words)) // 2, 0), palette.style("text"))
-                strips[top + number] = line.add(words, palette.style("text")).strip(
-                    palette.style("text")
-                )
+        top = (height - len(said)) // 2
+        for number, words in enumerate(said, top):
+            line = Line(width).gap((width - len(words)) // 2, palette.style("text"))
+            strips[number] = line.add(words, palette.style("text")).strip(palette.style("text"))
         return strips
 
 
