@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from gputop.errors import SettingsError
 from gputop.settings import LARGEST_FILE, PROCESS_COLUMNS, SETTINGS, add_flags, load, parse
 from gputop.ui.processes.columns import BY_KEY as COLUMNS_BY_KEY
+from tests.e2e.program import peak
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -173,6 +174,24 @@ def test_a_huge_file_is_refused_unread(tmp_path):
     path.write_bytes(b"#\n" * (LARGEST_FILE // 2) + b"#")
     with pytest.raises(SettingsError, match="larger than"):
         load(flags("--config", str(path)), {})
+
+
+@pytest.mark.parametrize(
+    ("piece", "says"),
+    [(b"interval = 1 ", "line 1: the line is longer than"), (b"#\n", "line 32769: here the file")],
+    ids=["one line", "many lines"],
+)  # fmt: skip
+@pytest.mark.parametrize("megabytes", [2, 40])
+def test_a_huge_file_costs_no_memory(tmp_path, piece, says, megabytes):
+    """Its peak is that of a file with one mistake."""
+    (tmp_path / "ordinary").write_text("interval = 0\n")
+    (tmp_path / "huge").write_bytes(piece * (megabytes * 1_000_000 // len(piece)))
+    code, usual, _ = peak(tmp_path, "--config", "ordinary")
+    assert code == 1
+    code, most, said = peak(tmp_path, "--config", "huge")
+    assert (code, said.count("\n")) == (1, 1)
+    assert says in said
+    assert most < 1.3 * usual, (most, usual)
 
 
 @given(st.binary(max_size=300))

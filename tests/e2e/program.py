@@ -317,6 +317,27 @@ class Program:
         self._process.communicate()
 
 
+MEASURE = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+sys.stderr.buffer.write(done.stderr)
+print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""Runs a command and prints its exit code and its peak of memory. (It is small itself: a process
+begins with the peak of the one it was forked from.)
+"""
+
+
+def peak(folder: Path, *arguments: str) -> tuple[int, int, str]:
+    """Exit code, peak of memory in kB, and what was said."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command_line(arguments)], cwd=folder, check=True,
+        capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    code, size = done.stdout.split()
+    return int(code), int(size), done.stderr
+
+
 class Records:
     """The records that a stream printed, or that a recording holds."""
 

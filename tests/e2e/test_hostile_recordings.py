@@ -7,8 +7,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -33,7 +31,7 @@ from gputop.model.frame import (
 )
 from gputop.recording.container import CONTAINERS, Container
 from tests.demo_records import demo_records
-from tests.e2e.program import PATIENCE_S, Run, Start, command_line
+from tests.e2e.program import Run, Start, peak
 from tests.e2e.test_hostile_text import DRIVES, EVIL, LISTED, SHOWN, SIZE, check_only_text
 
 MARKUP = "<script>alert(1)</script>\"'><img onerror=x> | `a` **b** [c](http://d) &lt; $e$"
@@ -184,15 +182,6 @@ def test_a_replay_shows_only_text(gputop: Start, hostile: Path) -> None:
 
 # -- what is none --------------------------------------------------------------------------------
 
-MEASURE = """
-import resource, subprocess, sys
-done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-sys.stderr.buffer.write(done.stderr)
-print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-"""Runs a command and prints its exit code and its peak of memory. (It is small itself: a process
-begins with the peak of the one it was forked from.)
-"""
 MB = 1 << 20
 OPENERS = (("report",), ("replay", "--marks={}"))
 """What opens recordings, beside the screen."""
@@ -212,16 +201,6 @@ def packed(container: Container, piece: bytes, count: int, seconds: int = 5) -> 
     parts = [packer.begin(header.encode()), packer.add(b"".join(head), flush=False)]
     parts += [packer.add(piece, flush=False) for _ in range(count)]
     return b"".join([*parts, packer.add(last, flush=False), packer.end()])
-
-
-def peak(folder: Path, *arguments: str) -> tuple[int, int, str]:
-    """Exit code, peak of memory in kB, and what was said."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *command_line(arguments)], cwd=folder, check=True,
-        capture_output=True, text=True, timeout=PATIENCE_S,
-    )  # fmt: skip
-    code, size = done.stdout.split()
-    return int(code), int(size), done.stderr
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
