@@ -338,7 +338,7 @@ class GputopApp(DiffDisplay[int], App[int]):
             import traceback
 
             lines = "".join(traceback.format_exception(error)).splitlines()
-            farewell = "\r\n".join(map(text.clean, lines))  # what raised it may quote anything
+            farewell = "\n".join(map(text.clean, lines))  # what raised it may quote anything
         leave_at_once(self, EXIT_FAILED, first=[self.stop_all], farewell=farewell)
 
     # --- actions ---------------------------------------------------------------------------------

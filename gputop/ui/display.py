@@ -712,7 +712,7 @@ def leave_at_once(
         code: The exit code.
         first: Called before anything else, such as what kills the collector. They must
             not block; what they raise is ignored.
-        farewell: A line to leave on the terminal.
+        farewell: A line to leave on the terminal, without its end.
     """
     for callback in first:
         with contextlib.suppress(Exception):
@@ -720,7 +720,7 @@ def leave_at_once(
     driver = app._driver
     if isinstance(driver, LinuxDriver):
         with contextlib.suppress(Exception):
-            _restore_terminal(driver, farewell)
+            _restore_terminal(driver, f"{farewell}\r\n" if farewell else "")
     os._exit(code)
 
 

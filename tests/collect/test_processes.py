@@ -19,6 +19,7 @@ from gputop.collect.lookups import Lookups
 from gputop.collect.processes import GONE, ProcessTable, user_name
 from gputop.model import missing
 from gputop.model.frame import DeviceUse, Process
+from gputop.procfs import LONGEST_COMMAND
 
 SPIN = "import sys\nprint('up', flush=True)\nwhile True: pass"
 REST = "import sys\nprint('up', flush=True)\nsys.stdin.read()"
@@ -45,6 +46,19 @@ def child(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
     yield process
     process.kill()
     process.communicate()
+
+
+def test_a_command_line_is_cut_where_it_has_no_end() -> None:
+    """Arguments may be two million bytes, of signs that take six letters each in every frame."""
+    command = ["sh", "-c", "read x", *["\x01" * 50_000] * 3]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        table, words = ProcessTable(), None
+        while words is None:
+            words = read(table, process.pid, args=True).command
+        assert words[:3] == command[:3]
+        assert words[3].endswith("\x01…")
+        assert sum(map(len, words)) <= LONGEST_COMMAND
+        process.kill()
 
 
 @pytest.mark.parametrize("child", [REST], indirect=True)

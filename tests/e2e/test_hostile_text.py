@@ -172,5 +172,6 @@ def test_what_nobody_foresaw_drives_no_terminal(
     assert terminal.is_restored()
     assert terminal.descendants() == []
     assert terminal.find("Traceback" if traceback else "Something unforeseen went wrong")
+    assert terminal.cursor()[0] == 0, "the shell's prompt has a line of its own"
     assert "LookupError: =1+1␛]52;c;ZXZpbA==␇␛[2J" in terminal.text()
     check_only_text(terminal)

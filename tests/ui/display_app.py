@@ -214,7 +214,7 @@ class DisplayApp(DiffDisplay[None], App[None]):
 
     def action_leave(self) -> None:
         """Quit."""
-        leave_at_once(self, 7, first=[self.report], farewell=f"bye at step {self.steps}\r\n")
+        leave_at_once(self, 7, first=[self.report], farewell=f"bye at step {self.steps}")
 
     def report(self) -> None:
         """Write the counters where the test wants them."""

@@ -2,6 +2,7 @@
 
 import pytest
 from textual.binding import Binding
+from textual.events import Click
 from textual.widgets import Input
 
 from gputop.ui.app import GputopApp
@@ -185,6 +186,17 @@ async def test_no_key_in_the_palette_needs_a_list_to_move_in(height):
         assert isinstance(app.screen, ActionPalette)
         app.action_command_palette()
         assert len(app.screen_stack) == 2, "it is there once"
+
+
+async def test_a_click_where_the_screen_was_before_it_shrank_does_nothing():
+    app = app_on(demo_records(2, 3))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+p")
+        await pilot.pause()
+        palette = app.screen
+        palette.post_message(Click(palette, 90, 3, 0, 0, 1, False, False, False, 90, 3))
+        await pilot.pause()
+        assert app.screen is palette
 
 
 async def test_the_mouse_selects_no_text():
