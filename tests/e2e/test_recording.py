@@ -132,7 +132,7 @@ def test_a_broken_file_is_named_with_its_line(gputop: Start, folder: Path) -> No
     (folder / "broken.ndjson").write_text("once upon a time\n")
     terminal = gputop(None, "replay", "broken.ndjson", interval="")
     assert terminal.exit_code(60) == 1
-    assert terminal.find(r"broken\.ndjson, line 1 cannot be read")
+    assert terminal.find(r"broken\.ndjson, line 1 is no record, so this is no recording")
 
 
 def test_a_replay_on_a_terminal(gputop: Start, folder: Path) -> None:
