@@ -5,17 +5,18 @@ Every answer is None where too little was read to say: a gap is never taken for 
 
 from __future__ import annotations
 
-from functools import cached_property
+from itertools import compress
 from statistics import median
 
 from gputop import text
+from gputop.insight.cached import cached_property
 from gputop.insight.cpu_use import CpuUse
 from gputop.insight.rules import Thresholds
 from gputop.insight.verdicts import Evidence
 from gputop.model.frame import DeviceUse, Process
 from gputop.model.metrics import BY_NAME
 from gputop.model.missing import NEEDS_TWO_READINGS, PENDING
-from gputop.state.history import Series, Span, Stretch
+from gputop.state.history import NO_CELLS, Cells, Series, Span, Stretch
 from gputop.state.store import DeviceState, Store
 from gputop.state.throttle import Share
 
@@ -42,6 +43,13 @@ SATURATED = 0.9
 """Utilisation from which there is always a kernel: proposed in the project's NVML notes."""
 RANKS_START_S = 120.0
 """The ranks of one job start within so many seconds of each other: chosen."""
+
+FOLLOWED = frozenset({
+    "gpu_utilization", "memory_utilization", "power_w", "temperature_c", "sm_clock_mhz",
+    "pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s", "sm_activity", "tensor_activity",
+    "dram_activity", "fp16_activity", "fp32_activity", "fp64_activity",
+})  # fmt: skip
+"""The metrics whose past a look may be asked for."""
 
 Holder = tuple[Process, DeviceUse]
 
@@ -137,7 +145,7 @@ class Look:
         """What the last `seconds` held, if readings reach over so much of them."""
         key = (name, seconds)
         if key not in self._stretches:
-            series, slow = self.device.history.series(name), BY_NAME[name].tier == "slow"
+            series, slow = self._series(name), BY_NAME[name].tier == "slow"
             self._stretches[key] = self.scene.stretch(series, seconds, slow)
         found = self._stretches[key]
         return found.span if found and found.reach_s >= reach * seconds else None
@@ -173,11 +181,17 @@ class Look:
         # More than all: the link was read while it slept, at a lower generation.
         return share if share is not None and share <= 1.0 else None
 
-    def seconds(self, name: str) -> dict[int, Span]:
+    def _series(self, name: str) -> Series | None:
+        if name not in FOLLOWED:
+            raise KeyError(f"{name} is not followed")
+        return self.device.history.series(name)
+
+    def seconds(self, name: str) -> Cells:
         """A metric second by second, by seconds since boot; those that were not read lack."""
-        series = self.device.history.series(name)
-        now = self.scene.now
-        return series.fine.buckets(now - self.scene.window_s, int(now) + 1) if series else {}
+        series, now = self._series(name), self.scene.now
+        if series is None:
+            return NO_CELLS
+        return series.fine.cells(now - self.scene.window_s, int(now) + 1)
 
     @cached_property
     def gaps(self) -> tuple[float, int] | None:
@@ -188,27 +202,31 @@ class Look:
             return None
         edges = self.scene.thresholds
         seconds = self.seconds("gpu_utilization")
+        if min(seconds.lows) >= edges.idle:
+            return 0.0, 0  # the common case
         falls = idle = 0
-        was_busy, before = False, None
-        for number, second in seconds.items():
-            if number - 1 != before and not self.scene.sparse:
+        was_busy, before, sparse = False, None, self.scene.sparse
+        for number, low, high in zip(seconds.numbers, seconds.lows, seconds.highs, strict=True):
+            if number - 1 != before and not sparse:
                 was_busy = False  # what happened in between is not known
             before = number
-            is_idle, is_busy = second.low < edges.idle, second.high >= edges.busy
+            is_idle, is_busy = low < edges.idle, high >= edges.busy
             idle += is_idle
             falls += is_idle and (was_busy or is_busy)
             was_busy = not is_idle and (is_busy or was_busy)
-        return idle / len(seconds), falls
+        return idle / len(seconds.numbers), falls
 
     @cached_property
     def busy_clock(self) -> float | None:
         """Mean SM clock of the seconds in which the device was busy, in MHz."""
-        edge, clocks = self.scene.thresholds.busy, self.seconds("sm_clock_mhz")
-        busy = [
-            clocks[number].mean
-            for number, second in self.seconds("gpu_utilization").items()
-            if second.mean >= edge and number in clocks
-        ]
+        edge = self.scene.thresholds.busy
+        clocks, use = self.seconds("sm_clock_mhz"), self.seconds("gpu_utilization")
+        is_busy = [mean >= edge for mean in use.means]
+        if clocks.numbers == use.numbers:
+            busy = list(compress(clocks.means, is_busy))
+        else:
+            of = dict(zip(clocks.numbers, clocks.means, strict=True))
+            busy = [of[number] for number in compress(use.numbers, is_busy) if number in of]
         return sum(busy) / len(busy) if len(busy) >= LEAST_BUSY_S else None
 
     @cached_property

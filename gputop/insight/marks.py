@@ -37,7 +37,7 @@ class MarkFinder:
     """
 
     def __init__(self, thresholds: Thresholds | None = None) -> None:
-        self._store = Store(keeps_history=False)
+        self._store = Store(keeping=None)
         self._alerts = AlertLog(thresholds)
         self._told_s = float("-inf")
 

@@ -12,6 +12,7 @@ from statistics import fmean
 import gputop
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.alerts import Alert
+from gputop.insight.look import FOLLOWED
 from gputop.insight.rules import Thresholds
 from gputop.insight.verdict_book import VerdictBook
 from gputop.model.frame import (
@@ -41,7 +42,8 @@ from gputop.report.shape import (
     Statistic,
 )
 from gputop.sources.base import no_driver
-from gputop.state.store import Store, cpu_load, host_memory
+from gputop.state.recent import RecentHistory
+from gputop.state.store import FOR_CHARTS, Keeping, Store, cpu_load, host_memory
 from gputop.text import clean, duration, local_time
 
 REBOOTED = "The machine was restarted meanwhile: this is the time after it."
@@ -50,6 +52,16 @@ NOBODY = (
     "No process of the command was seen on a device. What a daemon starts for it (docker, srun, "
     "ssh) is not its descendant: put `gputop run` in front of the command that the daemon starts."
 )
+
+
+_FOR_VERDICTS = Keeping(FOLLOWED, RecentHistory)
+_REACH_S = 3000.0
+"""As far back as a verdict may look where the last hour is all that is kept."""
+
+
+def _keeping(thresholds: Thresholds) -> Keeping:
+    """What has to be kept of the past: no chart is drawn from it, only verdicts look back."""
+    return _FOR_VERDICTS if thresholds.idle_s <= _REACH_S else FOR_CHARTS
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ class Account:
         self._forget()
 
     def _forget(self) -> None:
-        self._store = Store()
+        self._store = Store(_keeping(self._options.thresholds))
         self._alerts = AlertLog(self._options.thresholds)
         self._verdicts = VerdictBook(self._options.thresholds)
         self._past: list[Alert] = []

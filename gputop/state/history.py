@@ -12,7 +12,7 @@ import itertools
 import math
 import mmap
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gputop.model.metrics import Aggregate
@@ -53,6 +53,18 @@ class Stretch(NamedTuple):
     """Buckets with a reading."""
     reach_s: int
     """Seconds from the begin of the first of them to the end of the last."""
+
+
+class Cells(NamedTuple):
+    """Buckets that hold a reading, side by side, the oldest first."""
+
+    numbers: Sequence[int]
+    lows: Sequence[float]
+    means: Sequence[float]
+    highs: Sequence[float]
+
+
+NO_CELLS = Cells((), (), (), ())
 
 
 class Ring:
@@ -142,14 +154,18 @@ class Ring:
         span = Span(min(lows), sum(means) / len(lows), max(highs))
         return Stretch(span, len(lows), reach * self.width)
 
-    def buckets(self, start: float, end: float) -> dict[int, Span]:
-        """The buckets in [start, end) that hold a reading, by their number."""
+    def cells(self, start: float, end: float) -> Cells:
+        """The buckets in [start, end) that hold a reading."""
         first, cells = self._cut(start, end)
-        return {
-            first + n // 4: Span(*cells[n : n + COUNT])
-            for n in range(0, len(cells), 4)
-            if cells[n + COUNT]
-        }
+        counts = cells[COUNT::4]
+        numbers: Sequence[int] = range(first, first + len(counts))
+        lows, means, highs = cells[LOW::4], cells[MEAN::4], cells[HIGH::4]
+        if not all(counts):
+            numbers = list(itertools.compress(numbers, counts))
+            lows, means, highs = (
+                list(itertools.compress(part, counts)) for part in (lows, means, highs)
+            )
+        return Cells(numbers, lows, means, highs)
 
     def _cut(self, start: float, end: float) -> tuple[int, list[float]]:
         """The number of the first bucket in [start, end), and the numbers in it and those behind
@@ -177,14 +193,16 @@ class Series:
     COARSE = (60, 1440)
 
     def __init__(self) -> None:
-        self.fine = Ring(*self.FINE)
-        self.coarse = Ring(*self.COARSE)
+        self.fine, self.coarse = self._rings()
         self._last_at = float("-inf")
         self._reserve_at: float | None = None
         self.revision = next(_revisions)
         """Another one when something older than a few seconds was written: columns must be
         redone. No two series share one, so those of a host that was rebuilt are redone too.
         """
+
+    def _rings(self) -> tuple[Ring, Ring]:
+        return Ring(*self.FINE), Ring(*self.COARSE)
 
     def add(self, at: float, value: float) -> None:
         """A reading taken at CLOCK_BOOTTIME `at`. The same reading repeated counts once."""
@@ -242,6 +260,8 @@ class History:
 
     __slots__ = ("_series",)
 
+    make: type[Series] = Series
+
     def __init__(self) -> None:
         self._series: dict[str, Series] = {}
 
@@ -253,5 +273,5 @@ class History:
         """The series of a metric, made if need be."""
         series = self._series.get(name)
         if series is None:
-            series = self._series[name] = Series()
+            series = self._series[name] = self.make()
         return series

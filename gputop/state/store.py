@@ -17,7 +17,7 @@ from gputop.model.frame import (
     Job,
     Process,
 )
-from gputop.model.metrics import CHARTED, OF_INFO
+from gputop.model.metrics import CHARTED, OF_INFO, Tier
 from gputop.state.history import History
 from gputop.state.last_good import LastGood, Value
 from gputop.state.throttle import ThrottleAccount
@@ -29,20 +29,39 @@ holds up to half a megabyte of history.
 """
 UNLISTED_S = 15.0
 """A device that the driver has not listed for so long is lost."""
-_CHARTED_BY_TIER = {
-    tier: tuple(m.name for m in CHARTED if m.tier == tier) for tier in ("fast", "medium", "slow")
-}
-_CHARTED_NAMES = frozenset(m.name for m in CHARTED)
+CHARTED_NAMES = frozenset(m.name for m in CHARTED)
+
+
+class Keeping:
+    """What is kept of the past: of which metrics, and how.
+
+    Args:
+        names: Of the metrics.
+        make: Makes the history of a device or host.
+    """
+
+    def __init__(
+        self, names: frozenset[str] = CHARTED_NAMES, make: Callable[[], History] = History
+    ) -> None:
+        self.names, self.make = names, make
+        tiers: tuple[Tier, ...] = ("fast", "medium", "slow")
+        self.by_tier = tuple(
+            (tier, tuple(m.name for m in CHARTED if m.tier == tier and m.name in names))
+            for tier in tiers
+        )
+
+
+FOR_CHARTS = Keeping()
 
 
 class DeviceState:
     """One device or MIG instance: who it is, what it said last, and what it said before."""
 
-    def __init__(self, info: DeviceInfo, keeps_history: bool = True) -> None:
+    def __init__(self, info: DeviceInfo, keeping: Keeping | None = FOR_CHARTS) -> None:
         self.info = info
-        self._keeps_history = keeps_history
+        self._keeping = keeping
         self.reading = DeviceReading(uuid=info.uuid, status="pending")
-        self.history = History()
+        self.history = keeping.make() if keeping else History()
         self.throttle = ThrottleAccount()
         self.late_s: float | None = None
         """Age of its newest fast reading, where that is older than it should be."""
@@ -57,23 +76,24 @@ class DeviceState:
     def update(self, reading: DeviceReading) -> None:
         """Take its newest reading. A group that was seen before enters the history once only."""
         self.reading = reading
-        if self._keeps_history:
+        if self._keeping is not None:
             self._last_good.update(reading)
-            self._remember(reading)
+            self._remember(reading, self._keeping)
             self.throttle.update(reading)
 
-    def _remember(self, reading: DeviceReading) -> None:
+    def _remember(self, reading: DeviceReading, keeping: Keeping) -> None:
         times = reading.read_at
-        for tier, at in (("fast", times.fast), ("medium", times.medium), ("slow", times.slow)):
+        for tier, names in keeping.by_tier:
+            at = getattr(times, tier)
             if at is None or self._group_at.get(tier) == at:
                 continue
             self._group_at[tier] = at
-            for name in _CHARTED_BY_TIER[tier]:
+            for name in names:
                 value = getattr(reading, name)
                 if value is not None:
                     self.history.ensure(name).add(at, value)
         for span in reading.samples:
-            if span.metric in _CHARTED_NAMES:
+            if span.metric in keeping.names:
                 self.history.ensure(span.metric).add_span(
                     (span.start_s + span.end_s) / 2,
                     span.minimum, span.mean, span.maximum, span.count,
@@ -93,17 +113,17 @@ class Store:
     """The state of one host.
 
     Args:
-        keeps_history: False for who asks only what is now: charts, throttle shares and last good
-            values stay empty, at a fraction of the cost.
+        keeping: None for who asks only what is now: charts, throttle shares and last good values
+            stay empty, at a fraction of the cost.
     """
 
-    def __init__(self, keeps_history: bool = True) -> None:
-        self._keeps_history = keeps_history
+    def __init__(self, keeping: Keeping | None = FOR_CHARTS) -> None:
+        self._keeping = keeping
         self.hello: Hello | None = None
         self.frame: Frame | None = None
         self.job: Job | None = None
         """The command that `gputop run` follows or followed."""
-        self.host_history = History()
+        self.host_history = keeping.make() if keeping else History()
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._devices: dict[str, DeviceState] = {}
         self._order: list[str] = []
@@ -124,13 +144,13 @@ class Store:
     def _apply_hello(self, hello: Hello) -> None:
         if self.hello is not None and self.hello.host.boot_id != hello.host.boot_id:
             # Another boot: its clock says nothing of ours.
-            self.__init__(self._keeps_history)  # type: ignore[misc]
+            self.__init__(self._keeping)  # type: ignore[misc]
         self.hello = hello
         if not hello.devices and hello.driver.status != "ok":
             return  # the driver is away: what was known stays, greyed
         for info in hello.devices:
             known = self._devices.pop(info.uuid, None)
-            state = known or DeviceState(info, self._keeps_history)
+            state = known or DeviceState(info, self._keeping)
             state.info = info
             self._devices[info.uuid] = state  # behind those that are no longer listed
         self._keep_places(hello)
@@ -156,7 +176,7 @@ class Store:
     def _apply_frame(self, frame: Frame) -> None:
         self.frame = frame
         host = frame.host
-        if host.read_at is not None and self._keeps_history:
+        if host.read_at is not None and self._keeping is not None:
             for name, of_host in HOST_SERIES.items():
                 value = of_host(host)
                 if value is not None:
