@@ -34,6 +34,7 @@ AWAY = frozenset({"lost", "error"})
 
 XID_RANK = 1
 """An Xid stands right behind the loss of its device."""
+_OF_INSTANCES = tuple(rule for rule in RULES if rule.of_instances)
 _RANK = {rule.key: rank for rank, rule in enumerate(RULES)}
 
 
@@ -102,17 +103,25 @@ class AlertLog:
         now, utc = frame.boottime_s, frame.utc_s
         if self._started_s is None:
             self._started_s = now
+        followed = {key for keys in (self._active, self._speaking) for key in keys}
         for device in store.devices:
             self._look_back(device, self._started_s, now, utc)
-            for rule in RULES:
-                self._follow(rule, device, now, utc)
+            self._follow_all(RULES, device, followed, now, utc)
             for instance in store.instances(device.uuid):
-                for rule in RULES:
-                    if rule.of_instances:
-                        self._follow(rule, instance, now, utc)
+                self._follow_all(_OF_INSTANCES, instance, followed, now, utc)
         self._follow_departed(store, now)
         self._follow_events(store, now)
         self._follow_processes(store, now, utc)
+
+    def _follow_all(
+        self, rules: Iterable[Rule], device: DeviceState,
+        followed: set[tuple[str | None, str]], now: float, utc: float,
+    ) -> None:  # fmt: skip
+        uuid, thresholds = device.uuid, self.thresholds
+        for rule in rules:
+            # Nearly always nothing speaks and nothing spoke: that must cost little.
+            if (uuid, rule.key) in followed or rule.test(device, thresholds, False) is not None:
+                self._follow(rule, device, now, utc)
 
     def _follow(self, rule: Rule, device: DeviceState, now: float, utc: float) -> None:
         key = (device.uuid, rule.key)

@@ -18,7 +18,8 @@ _SILENT_INTERVALS, _SILENT_S = 3, 2.0
 """A source is silent after so many intervals and seconds (see the design)."""
 _TIER_S: dict[Tier, float] = {"fast": 0.0, "medium": 2.0, "slow": 30.0, "once": 0.0}
 """A tier is read no more seldom than this, whatever the interval of the frames is."""
-_SLACK_S = 1e-6
+SLACK_S = 1e-6
+"""A stretch of time as short as this is none."""
 
 
 @lru_cache(maxsize=64)
@@ -41,27 +42,29 @@ class Window(NamedTuple):
 class Series:
     """One quantity of a device or the host: its distribution and its chart."""
 
-    __slots__ = ("_until", "columns", "weighted")
+    __slots__ = ("columns", "until", "weighted")
 
-    def __init__(self, resolution: float, begin: float) -> None:
+    def __init__(self, resolution: float, begin: float, charted: bool = True) -> None:
         self.weighted = Weighted(resolution)
-        self.columns = Columns(begin)
-        self._until: float | None = None
+        self.columns = Columns(begin) if charted else None
+        self.until: float | None = None
+        """Up to when it is known; None where it is not."""
 
     def read(self, at: float, value: float, longest_s: float, window: Window) -> float:
         """A reading made at `at`. Returns value times seconds of the time it speaks for."""
-        before = self._until
+        before = self.until
         if before is not None and at <= before:
             return 0.0
-        self._until = at
+        self.until = at
         begin, finish = window
         if before is not None and at - before <= longest_s:
             start = before if before > begin else begin
             end = at if at < finish else finish
             lasted = end - start
-            if lasted > _SLACK_S:
+            if lasted > SLACK_S:
                 self.weighted.add(value, lasted)
-                self.columns.add(start, end, value, value)
+                if self.columns is not None:
+                    self.columns.add(start, end, value, value)
                 return value * lasted
         if begin <= at <= finish:
             self.weighted.touch(value, value)
@@ -72,19 +75,20 @@ class Series:
         start, end = span.start_s, span.end_s
         if span.count > 1:
             start -= (end - start) / (span.count - 1)
-        if self._until is not None:
-            start = max(start, self._until)
+        if self.until is not None:
+            start = max(start, self.until)
         if end <= start:
             return 0.0
-        self._until = end
+        self.until = end
         start, end = window.clip(start, end)
-        if end - start <= _SLACK_S:
+        if end - start <= SLACK_S:
             return 0.0
         self.weighted.add(span.mean, end - start)
         self.weighted.touch(span.minimum, span.maximum)
-        self.columns.add(start, end, span.mean, span.maximum)
+        if self.columns is not None:
+            self.columns.add(start, end, span.mean, span.maximum)
         return span.mean * (end - start)
 
     def lapse(self) -> None:
         """There is no value now: the time up to the next reading is a gap."""
-        self._until = None
+        self.until = None

@@ -6,6 +6,7 @@ Both keep a bounded amount of memory however long the run is.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from gputop.model.metrics import Unit
 
@@ -15,6 +16,8 @@ RESOLUTIONS: dict[Unit, float] = {
 """How finely medians and percentiles tell values apart; means and extremes are exact."""
 
 MOST_COLUMNS = 240
+Piece = tuple[int, int, float]
+"""Which value, the number of the column, and for how many seconds it was that there."""
 
 
 class Weighted:
@@ -38,6 +41,17 @@ class Weighted:
         self._sum += value * seconds
         self.covered_s += seconds
         self.touch(value, value)
+
+    def add_all(self, values: Sequence[float], seconds: Sequence[float]) -> None:
+        """The same for many, all of which were touched already."""
+        resolution, known = self._resolution, self._seconds
+        total, covered = self._sum, self.covered_s
+        for value, lasted in zip(values, seconds, strict=True):
+            step = round(value / resolution)
+            known[step] = known.get(step, 0.0) + lasted
+            total += value * lasted
+            covered += lasted
+        self._sum, self.covered_s = total, covered
 
     def touch(self, low: float, high: float) -> None:
         """The quantity was seen this low and this high, for whatever time."""
@@ -83,10 +97,10 @@ class Weighted:
 class Columns:
     """A quantity over time in at most `MOST_COLUMNS` equal spans, which widen as time passes."""
 
-    __slots__ = ("_begin", "_highs", "_seconds", "_sums", "width_s")
+    __slots__ = ("_highs", "_seconds", "_sums", "begin", "width_s")
 
     def __init__(self, begin: float, width_s: float = 1.0) -> None:
-        self._begin = begin
+        self.begin = begin
         self.width_s = width_s
         self._sums: list[float] = []
         self._seconds: list[float] = []
@@ -94,29 +108,65 @@ class Columns:
 
     def add(self, start: float, end: float, value: float, high: float) -> None:
         """The quantity was `value`, and at most `high`, between two moments."""
-        while end - self._begin > self.width_s * MOST_COLUMNS:
-            self._widen()
+        while end - self.begin > self.width_s * MOST_COLUMNS:
+            self.widen()
         at = start
-        number = max(int((at - self._begin) // self.width_s), 0)
+        number = max(int((at - self.begin) // self.width_s), 0)
         while at < end and number < MOST_COLUMNS:
-            until = min(end, self._begin + (number + 1) * self.width_s)
+            until = min(end, self.begin + (number + 1) * self.width_s)
             if until > at:
                 self._put(number, value, until - at, high)
                 at = until
             number += 1
 
+    def cut(
+        self, starts: Sequence[float], ends: Sequence[float], first: int
+    ) -> tuple[list[Piece], int]:
+        """Stretches of time from the number `first` on cut at the edges of the columns, up to one
+        that reaches beyond the last column; and the number of that.
+        """
+        begin, width = self.begin, self.width_s
+        pieces: list[Piece] = []
+        for which in range(first, len(starts)):
+            at, end = starts[which], ends[which]
+            if end - begin > width * MOST_COLUMNS:
+                return pieces, which
+            number = max(int((at - begin) // width), 0)
+            while at < end and number < MOST_COLUMNS:
+                until = min(end, begin + (number + 1) * width)
+                if until > at:
+                    pieces.append((which, number, until - at))
+                    at = until
+                number += 1
+        return pieces, len(starts)
+
+    def add_all(self, pieces: Sequence[Piece], values: Sequence[float]) -> None:
+        """Add what was cut: the quantity was values[n] in the pieces of the stretch n."""
+        if pieces:
+            self._grow(max(number for _, number, _ in pieces) + 1)
+        sums, known, highs = self._sums, self._seconds, self._highs
+        for which, number, seconds in pieces:
+            value = values[which]
+            sums[number] += value * seconds
+            known[number] += seconds
+            if value > highs[number]:
+                highs[number] = value
+
     def _put(self, number: int, value: float, seconds: float, high: float) -> None:
-        missing = number + 1 - len(self._sums)
-        if missing > 0:
-            self._sums += [0.0] * missing
-            self._seconds += [0.0] * missing
-            self._highs += [float("-inf")] * missing
+        self._grow(number + 1)
         self._sums[number] += value * seconds
         self._seconds[number] += seconds
         if high > self._highs[number]:
             self._highs[number] = high
 
-    def _widen(self) -> None:
+    def _grow(self, count: int) -> None:
+        missing = count - len(self._sums)
+        if missing > 0:
+            self._sums += [0.0] * missing
+            self._seconds += [0.0] * missing
+            self._highs += [float("-inf")] * missing
+
+    def widen(self) -> None:
         """Two columns become one."""
         self.width_s *= 2
 

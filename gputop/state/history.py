@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from gputop.model.frame import SampleSpan
 from gputop.model.metrics import Aggregate
 
 OLD_S = 3
@@ -268,6 +269,18 @@ class History:
     def series(self, name: str) -> Series | None:
         """The series of a metric, None before its first value."""
         return self._series.get(name)
+
+    def add_row(self, names: Sequence[str], at: float, values: Sequence[float | None]) -> None:
+        """Take the values that were read at one moment; one that is None was not."""
+        for name, value in zip(names, values, strict=True):
+            if value is not None:
+                self.ensure(name).add(at, value)
+
+    def add_span(self, span: SampleSpan) -> None:
+        """Take what the driver buffered of a metric."""
+        self.ensure(span.metric).add_span(
+            (span.start_s + span.end_s) / 2, span.minimum, span.mean, span.maximum, span.count
+        )
 
     def ensure(self, name: str) -> Series:
         """The series of a metric, made if need be."""

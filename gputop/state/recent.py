@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
+from collections.abc import Sequence
+from operator import lt
 
+from gputop.model.frame import SampleSpan
 from gputop.state.history import (
     FOREVER,
     MOST_READINGS,
@@ -22,6 +25,9 @@ from gputop.state.history import (
     Stretch,
 )
 
+Row = tuple[Sequence[str], float, Sequence[float | None]]
+"""Names, the moment at which they were read, and their values."""
+_MOST_WAITING = 256
 _SPARE = 400
 """Buckets beyond the hour that are kept until it is worth a move to drop them."""
 
@@ -53,6 +59,20 @@ class Recent(Ring):
                 self._drop()
         elif number >= 0 and number > self.newest - self.size:
             self._put_back(number, low, mean, high, count)
+
+    def add_all(self, ats: Sequence[float], values: Sequence[float]) -> bool:
+        """Put several readings, if each begins a bucket of its own; else False, and none."""
+        numbers = [int(at // 1) for at in ats]
+        if numbers[0] <= max(self.newest, -1) or not all(map(lt, numbers, numbers[1:])):
+            return False
+        self.newest = numbers[-1]
+        self._numbers += numbers
+        for cells in (self._lows, self._means, self._highs):
+            cells.extend(values)
+        self._counts += [1] * len(numbers)
+        if len(self._numbers) > self.size + _SPARE:
+            self._drop()
+        return True
 
     def _put_back(self, number: int, low: float, mean: float, high: float, count: int) -> None:
         """Put it into the newest bucket, or one behind it."""
@@ -108,6 +128,7 @@ class RecentSeries(Series):
     """One metric of one device (or of the host) over the last hour."""
 
     __slots__ = ()
+    fine: Recent
 
     def _rings(self) -> tuple[Ring, Ring]:
         ring = Recent()
@@ -117,10 +138,80 @@ class RecentSeries(Series):
         """The summary of `count` readings around the moment `at`."""
         self.fine.add(at, low, mean, high, count)
 
+    def add_all(self, ats: Sequence[float], values: Sequence[float]) -> None:
+        """Several readings, in the order of time."""
+        if self.fine.add_all(ats, values):
+            self._last_at = ats[-1]
+            return
+        for at, value in zip(ats, values, strict=True):
+            self.add(at, value)
+
 
 class RecentHistory(History):
-    """The series of one device or host over the last hour."""
+    """The series of one device or host over the last hour. Readings wait until somebody asks: many
+    of them are taken together in less time than one by one.
+    """
 
-    __slots__ = ()
+    __slots__ = ("_spans", "_waiting")
 
     make = RecentSeries
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[Row | SampleSpan] = []
+        self._spans = 0
+        """How many of those that wait are spans."""
+
+    def series(self, name: str) -> Series | None:
+        """The series of a metric, None before its first value."""
+        if self._waiting:
+            self._take()
+        return self._series.get(name)
+
+    def add_row(self, names: Sequence[str], at: float, values: Sequence[float | None]) -> None:
+        """Take the values that were read at one moment; one that is None was not."""
+        self._waiting.append((names, at, values))
+        if len(self._waiting) >= _MOST_WAITING:
+            self._take()
+
+    def add_span(self, span: SampleSpan) -> None:
+        """Take what the driver buffered of a metric."""
+        self._waiting.append(span)
+        self._spans += 1
+
+    def _take(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        ordered: set[str] = set()
+        if self._spans:
+            self._spans = 0
+            ordered = {entry.metric for entry in waiting if isinstance(entry, SampleSpan)}
+            self._one_by_one(waiting, ordered)
+        groups: dict[Sequence[str], list[Row]] = {}
+        for entry in waiting:
+            if not isinstance(entry, SampleSpan):
+                groups.setdefault(entry[0], []).append(entry)
+        for names, rows in groups.items():
+            self._together(names, rows, ordered)
+
+    def _one_by_one(self, waiting: list[Row | SampleSpan], chosen: set[str]) -> None:
+        """Of metrics with spans readings and spans are taken in their order."""
+        for entry in waiting:
+            if isinstance(entry, SampleSpan):
+                super().add_span(entry)
+                continue
+            names, at, values = entry
+            for name, value in zip(names, values, strict=True):
+                if name in chosen and value is not None:
+                    self.ensure(name).add(at, value)
+
+    def _together(self, names: Sequence[str], rows: list[Row], but: set[str]) -> None:
+        ats = [at for _, at, _ in rows]
+        for name, column in zip(names, zip(*[row[2] for row in rows], strict=True), strict=True):
+            if name in but:
+                continue
+            known = [(at, value) for at, value in zip(ats, column, strict=True)
+                     if value is not None]  # fmt: skip
+            if known:
+                series = self.ensure(name)
+                assert isinstance(series, RecentSeries)
+                series.add_all(*zip(*known, strict=True))

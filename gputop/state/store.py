@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
 
 from gputop.model.frame import (
     AnyRecord,
@@ -32,6 +34,9 @@ UNLISTED_S = 15.0
 CHARTED_NAMES = frozenset(m.name for m in CHARTED)
 
 
+TIERS: tuple[Tier, ...] = ("fast", "medium", "slow")
+
+
 class Keeping:
     """What is kept of the past: of which metrics, and how.
 
@@ -44,11 +49,14 @@ class Keeping:
         self, names: frozenset[str] = CHARTED_NAMES, make: Callable[[], History] = History
     ) -> None:
         self.names, self.make = names, make
-        tiers: tuple[Tier, ...] = ("fast", "medium", "slow")
-        self.by_tier = tuple(
-            (tier, tuple(m.name for m in CHARTED if m.tier == tier and m.name in names))
-            for tier in tiers
-        )
+        self.by_tier = tuple(self._of_tier(tier) for tier in TIERS)
+
+    def _of_tier(self, tier: Tier) -> tuple[Tier, tuple[str, ...], Callable[[DeviceReading], Any]]:
+        """A tier, the names of its metrics, and what gives all their values at once."""
+        names = tuple(m.name for m in CHARTED if m.tier == tier and m.name in self.names)
+        if len(names) > 1:
+            return tier, names, attrgetter(*names)
+        return tier, names, lambda reading: [getattr(reading, name) for name in names]
 
 
 FOR_CHARTS = Keeping()
@@ -83,21 +91,15 @@ class DeviceState:
 
     def _remember(self, reading: DeviceReading, keeping: Keeping) -> None:
         times = reading.read_at
-        for tier, names in keeping.by_tier:
+        for tier, names, values_of in keeping.by_tier:
             at = getattr(times, tier)
             if at is None or self._group_at.get(tier) == at:
                 continue
             self._group_at[tier] = at
-            for name in names:
-                value = getattr(reading, name)
-                if value is not None:
-                    self.history.ensure(name).add(at, value)
+            self.history.add_row(names, at, values_of(reading))
         for span in reading.samples:
             if span.metric in keeping.names:
-                self.history.ensure(span.metric).add_span(
-                    (span.start_s + span.end_s) / 2,
-                    span.minimum, span.mean, span.maximum, span.count,
-                )  # fmt: skip
+                self.history.add_span(span)
 
     def value(self, name: str) -> Value:
         """A metric's value now, or its last good one and why it is not current."""
