@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from gputop.insight.alerts import Alert, Change, severity_rank
 from gputop.insight.before_start import found_before
-from gputop.insight.rules import RULES, Measured, Rule, Thresholds
+from gputop.insight.rules import OF_MOMENT, RULES, Measured, Rule, Thresholds
 from gputop.model.frame import Event, Process
-from gputop.model.nvml_tables import Severity
+from gputop.model.nvml_tables import HARMFUL, Severity
 from gputop.model.xids import xid
 from gputop.state.process_history import may_have_left
 from gputop.state.store import DeviceState, Store
@@ -34,6 +34,7 @@ AWAY = frozenset({"lost", "error"})
 
 XID_RANK = 1
 """An Xid stands right behind the loss of its device."""
+_HARMFUL_BITS = sum(reason.bit for reason in HARMFUL)
 _OF_INSTANCES = tuple(rule for rule in RULES if rule.of_instances)
 _RANK = {rule.key: rank for rank, rule in enumerate(RULES)}
 
@@ -94,6 +95,8 @@ class AlertLog:
         self._changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self._started_s: float | None = None
         self._looked_back: set[str] = set()
+        self._quiet: dict[str, float | None] = {}
+        """When the slow tier was read with which a device was looked at in full, and was well."""
 
     def update(self, store: Store) -> None:
         """Take the store as it is after its newest frame."""
@@ -104,14 +107,26 @@ class AlertLog:
         if self._started_s is None:
             self._started_s = now
         followed = {key for keys in (self._active, self._speaking) for key in keys}
+        awake = {uuid for uuid, _ in followed}
         for device in store.devices:
             self._look_back(device, self._started_s, now, utc)
-            self._follow_all(RULES, device, followed, now, utc)
+            rules = RULES if device.uuid in awake or self._is_new(device) else OF_MOMENT
+            self._follow_all(rules, device, followed, now, utc)
             for instance in store.instances(device.uuid):
                 self._follow_all(_OF_INSTANCES, instance, followed, now, utc)
         self._follow_departed(store, now)
         self._follow_events(store, now)
         self._follow_processes(store, now, utc)
+
+    def _is_new(self, device: DeviceState) -> bool:
+        """Whether a rule that is not `of_moment` may speak although it did not before."""
+        reading, known = device.reading, self._quiet.get(device.uuid)
+        if reading.status != "ok" or (reading.event_reasons or 0) & _HARMFUL_BITS:
+            self._quiet.pop(device.uuid, None)
+            return True
+        at = reading.read_at.slow
+        self._quiet[device.uuid] = at
+        return at is None or at != known
 
     def _follow_all(
         self, rules: Iterable[Rule], device: DeviceState,

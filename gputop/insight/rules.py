@@ -86,6 +86,10 @@ class Rule(Struct, frozen=True):
     """How long the test may be silent in between and the holding goes on."""
     linger_s: float = 5.0
     """How long it must be silent before the warning ends."""
+    of_moment: bool = True
+    """False when it rests on what is read seldom, or on states that are rare: it need not be asked
+    while the device is ok, has no harmful event reason and no newer reading of the slow tier.
+    """
 
     def holds_for(self, thresholds: Thresholds) -> float:
         """`hold_s` as a number."""
@@ -111,6 +115,7 @@ def _reason(reason: EventReason) -> Rule:
         reason.advice,
         test,
         reason.word,
+        of_moment=False,
     )
 
 
@@ -236,13 +241,13 @@ def _idle_holding(device: DeviceState, thresholds: Thresholds, _: bool) -> Measu
 RULES: tuple[Rule, ...] = (
     Rule("lost", "critical", "device lost", "The driver can no longer reach the device.",
          "Reset the device or reboot; check power and seating if it happens again.",
-         _status("lost"), "LOST", linger_s=0),
+         _status("lost"), "LOST", linger_s=0, of_moment=False),
     Rule("error", "critical", "device not readable", "The driver answers this device with errors.",
-         "See `gputop doctor` and the kernel log.", _status("error"), "ERROR", linger_s=0),
+         "See `gputop doctor` and the kernel log.", _status("error"), "ERROR", linger_s=0, of_moment=False),
     Rule("timed_out", "warning", "driver does not answer",
          "A call into the driver has not come back; the values shown are old.",
          "Wait; look for Xid messages in the kernel log if it stays.", _status("timed_out"),
-         "STUCK", linger_s=0),
+         "STUCK", linger_s=0, of_moment=False),
     Rule("stale", "warning", "stale readings",
          "The driver answers for this device more slowly than it is asked; the values are old.",
          "Ask less often (+), and look at what else uses the driver.", _stale, "STALE"),
@@ -261,7 +266,7 @@ RULES: tuple[Rule, ...] = (
     Rule("fabric", "warning", "NVSwitch fabric not ready",
          "The device has not joined its NVSwitch fabric, so CUDA or traffic between devices fails.",
          "Look at the fabric manager (nvidia-fabricmanager) and at the NVSwitches.", _fabric,
-         "FABRIC"),
+         "FABRIC", of_moment=False),
     Rule("link", "warning", "PCIe link below its maximum",
          "Under load the link runs slower than device and slot could.",
          "Reseat the card or cable and check the slot's lanes in the BIOS.", _link_narrow, "LINK",
@@ -269,23 +274,25 @@ RULES: tuple[Rule, ...] = (
     Rule("ecc_uncorrected", "critical", "uncorrectable ECC errors",
          "Memory returned wrong data since the driver was loaded.",
          "Drain the device, reset it, and run diagnostics.",
-         _counter("ecc_uncorrected_volatile", "errors"), "ECC"),
+         _counter("ecc_uncorrected_volatile", "errors"), "ECC", of_moment=False),
     Rule("ecc_corrected", "notice", "corrected ECC errors",
          "Memory errors were corrected since the driver was loaded; no data was lost.",
-         "Watch the rate.", _counter("ecc_corrected_volatile", "errors"), "ecc"),
+         "Watch the rate.", _counter("ecc_corrected_volatile", "errors"), "ecc", of_moment=False),
     Rule("remap_pending", "warning", "row remap pending",
          "A faulty memory row will be replaced at the next reset.",
-         "Reset the device at the next chance.", _repair_pending, "REMAP"),
+         "Reset the device at the next chance.", _repair_pending, "REMAP", of_moment=False),
     Rule("remap_failed", "critical", "row remap failed",
          "A faulty memory row could not be replaced.", "Have the device replaced.",
-         _flag("remap_failed"), "REMAP!"),
+         _flag("remap_failed"), "REMAP!", of_moment=False),
     Rule("recovery", "warning", "recovery asked for",
-         "The driver asks for a recovery action.", "Do what it asks for.", _recovery, "RESET"),
+         "The driver asks for a recovery action.", "Do what it asks for.", _recovery, "RESET", of_moment=False),
     Rule("idle_holding", "notice", "idle, holding memory",
          "Nothing has run for minutes while memory is held, so nobody else can use the device.",
          "Ask its owner to end the process.", _idle_holding, "IDLE", hold_s=lambda t: t.idle_s),
 )  # fmt: skip
 
+OF_MOMENT = tuple(rule for rule in RULES if rule.of_moment)
+"""The rules that have to be asked at every reading."""
 _BY_KEY = {rule.key: rule for rule in RULES}
 
 

@@ -70,10 +70,10 @@ class VerdictRule(Struct, frozen=True):
 
 
 def _latched(look: Look) -> Case | None:
-    if not look.above(look.low("gpu_utilization"), LATCHED) or look.holders is None:
+    if look.holders is None or any(use.memory_bytes is None or use.memory_bytes >= CONTEXT_BYTES
+                                   for _, use in look.holders):  # fmt: skip
         return None
-    if any(use.memory_bytes is None or use.memory_bytes >= CONTEXT_BYTES
-           for _, use in look.holders):  # fmt: skip
+    if not look.above(look.low("gpu_utilization"), LATCHED):
         return None
     used, activity = look.memory_share, look.mean("sm_activity")
     if used is None or used >= HELD or (activity is not None and activity >= look.idle):

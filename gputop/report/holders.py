@@ -54,6 +54,24 @@ class _Sum:
         )  # fmt: skip
 
 
+class _Uses:
+    """What some processes hold and do on a device together; None where that of one is not known: a
+    part of a sum would pass for the whole.
+    """
+
+    __slots__ = ("memory", "sm", "there")
+
+    def __init__(self) -> None:
+        self.there = False
+        self.memory: float | None = 0
+        self.sm: float | None = 0
+
+    def add(self, memory: float | None, sm: float | None) -> None:
+        self.there = True
+        self.memory = None if memory is None or self.memory is None else self.memory + memory
+        self.sm = None if sm is None or self.sm is None else self.sm + sm
+
+
 class Holders:
     """Who held one device or MIG instance."""
 
@@ -83,26 +101,26 @@ class Holders:
             start, end = window.clip(before, at)
             seconds = max(end - start, 0.0)
         if window.begin <= at <= window.end or seconds:
-            self._add(reading, [(use, _who(process, with_job)) for process, use in found], seconds)
+            self._add(reading, found, seconds, with_job)
         return seconds
 
     def _add(
-        self, reading: DeviceReading, found: list[tuple[DeviceUse, Who]], seconds: float
-    ) -> None:
+        self, reading: DeviceReading, found: Iterable[tuple[Process, DeviceUse]],
+        seconds: float, with_job: bool,
+    ) -> None:  # fmt: skip
         self.covered_s += seconds
-        for who in ("job", "others"):
-            uses = [use for use, whose in found if whose == who]
-            self._sums[who].add(
-                bool(uses),
-                _sum([use.memory_bytes for use in uses]),
-                _sum([use.sm_utilization for use in uses]),
-                seconds,
-            )
-        every = [use for use, whose in found if whose != "unattributed"]
-        memory = _rest(reading.memory_used_bytes, _sum([use.memory_bytes for use in every]))
+        job, others, every = _Uses(), _Uses(), _Uses()
+        for process, use in found:
+            if process.job is None and with_job:
+                continue  # it ended before it was looked at: it may be anybody's
+            memory, sm = use.memory_bytes, use.sm_utilization
+            (job if process.job else others).add(memory, sm)
+            every.add(memory, sm)
+        self._sums["job"].add(job.there, job.memory, job.sm, seconds)
+        self._sums["others"].add(others.there, others.memory, others.sm, seconds)
         self._sums["unattributed"].add(
-            False, memory,
-            _rest(reading.gpu_utilization, _sum([use.sm_utilization for use in every])), seconds,
+            False, _rest(reading.memory_used_bytes, every.memory),
+            _rest(reading.gpu_utilization, every.sm), seconds,
         )  # fmt: skip
 
     def held_by(self, who: Who) -> bool:
@@ -117,19 +135,6 @@ class Holders:
         return [self._sums[who].report(who, self.covered_s, total) for who in chosen]
 
 
-def _who(process: Process, with_job: bool) -> Who:
-    """A process that ended before it was looked at may be anybody's."""
-    if process.job is None and with_job:
-        return "unattributed"
-    return "job" if process.job else "others"
-
-
-def _sum(values: list[int | None] | list[float | None]) -> float | None:
-    """The sum; None when one of them is not known: a part of a sum would pass for the whole."""
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
-
-
 def _rest(whole: float | None, part: float | None) -> float | None:
     """What the parts leave of the whole. They are read one after the other and may exceed it."""
     return None if whole is None or part is None else max(whole - part, 0)
@@ -138,10 +143,13 @@ def _rest(whole: float | None, part: float | None) -> float | None:
 class _Past:
     """One process over the time."""
 
-    __slots__ = ("devices", "held_s", "job", "name", "peak", "sm_s", "user")
+    __slots__ = ("devices", "held_s", "job", "name", "peak", "raw_name", "raw_user",
+                 "sm_s", "user")  # fmt: skip
 
     def __init__(self, process: Process) -> None:
         self.name = self.user = ""
+        self.raw_name: str | None = None
+        self.raw_user: str | None = None
         self.job = process.job
         self.devices: dict[str, None] = {}
         self.held_s = 0.0
@@ -160,12 +168,13 @@ class Processes:
     def update(self, frame: Frame, seconds: dict[str, float]) -> None:
         """Take a frame's processes; `seconds` is the time that each device's list speaks for."""
         for process in frame.processes:
-            past = self._pasts.get(key_of(process))
+            key = key_of(process)
+            past = self._pasts.get(key)
             if past is None:
                 if len(self._pasts) >= MOST_PROCESSES:
                     self.unfollowed += 1
                     continue
-                past = self._pasts[key_of(process)] = _Past(process)
+                past = self._pasts[key] = _Past(process)
             _follow(past, process, seconds)
 
     def report(self, devices: set[str]) -> list[ProcessReport]:
@@ -188,17 +197,23 @@ class Processes:
 
 
 def _follow(past: _Past, process: Process, seconds: dict[str, float]) -> None:
-    past.name = clean(process.name, 40) if process.name else past.name
-    past.user = clean(process.user, 32) if process.user else past.user
+    if process.name != past.raw_name and process.name:
+        past.raw_name, past.name = process.name, clean(process.name, 40)
+    if process.user != past.raw_user and process.user:
+        past.raw_user, past.user = process.user, clean(process.user, 32)
     past.job = past.job or process.job
-    memory = _sum([use.memory_bytes for use in process.uses])
-    if memory is not None:
-        past.peak = max(past.peak or 0, int(memory))
+    memory: int | None = 0
     held = 0.0
     for use in process.uses:
-        past.devices[use.mig or use.device] = None
-        lasted = seconds.get(use.mig or use.device, 0.0)
-        held = max(held, lasted)
+        uuid = use.mig or use.device
+        past.devices[uuid] = None
+        lasted = seconds.get(uuid, 0.0)
+        if lasted > held:
+            held = lasted
         if use.sm_utilization is not None and lasted:
             past.sm_s = (past.sm_s or 0.0) + use.sm_utilization * lasted
+        mine = use.memory_bytes
+        memory = None if mine is None or memory is None else memory + mine
+    if memory is not None and (past.peak is None or memory > past.peak):
+        past.peak = memory
     past.held_s += held

@@ -60,19 +60,16 @@ class Recent(Ring):
         elif number >= 0 and number > self.newest - self.size:
             self._put_back(number, low, mean, high, count)
 
-    def add_all(self, ats: Sequence[float], values: Sequence[float]) -> bool:
-        """Put several readings, if each begins a bucket of its own; else False, and none."""
-        numbers = [int(at // 1) for at in ats]
-        if numbers[0] <= max(self.newest, -1) or not all(map(lt, numbers, numbers[1:])):
-            return False
+    def append(self, numbers: Sequence[int], values: Sequence[float]) -> None:
+        """Put readings that each begin a bucket, newer than all before."""
         self.newest = numbers[-1]
         self._numbers += numbers
-        for cells in (self._lows, self._means, self._highs):
-            cells.extend(values)
+        self._lows.extend(values)
+        self._means.extend(values)
+        self._highs.extend(values)
         self._counts += [1] * len(numbers)
         if len(self._numbers) > self.size + _SPARE:
             self._drop()
-        return True
 
     def _put_back(self, number: int, low: float, mean: float, high: float, count: int) -> None:
         """Put it into the newest bucket, or one behind it."""
@@ -138,13 +135,10 @@ class RecentSeries(Series):
         """The summary of `count` readings around the moment `at`."""
         self.fine.add(at, low, mean, high, count)
 
-    def add_all(self, ats: Sequence[float], values: Sequence[float]) -> None:
-        """Several readings, in the order of time."""
-        if self.fine.add_all(ats, values):
-            self._last_at = ats[-1]
-            return
-        for at, value in zip(ats, values, strict=True):
-            self.add(at, value)
+    def append(self, at: float, numbers: Sequence[int], values: Sequence[float]) -> None:
+        """Readings that each begin a bucket, newer than all before; the last was made at `at`."""
+        self._last_at = at
+        self.fine.append(numbers, values)
 
 
 class RecentHistory(History):
@@ -206,12 +200,19 @@ class RecentHistory(History):
 
     def _together(self, names: Sequence[str], rows: list[Row], but: set[str]) -> None:
         ats = [at for _, at, _ in rows]
+        numbers = [int(at // 1) for at in ats]
+        rising = all(map(lt, numbers, numbers[1:]))
         for name, column in zip(names, zip(*[row[2] for row in rows], strict=True), strict=True):
             if name in but:
                 continue
-            known = [(at, value) for at, value in zip(ats, column, strict=True)
-                     if value is not None]  # fmt: skip
-            if known:
-                series = self.ensure(name)
+            whole = None not in column
+            if not whole and not any(value is not None for value in column):
+                continue
+            series = self.ensure(name)
+            if whole and rising and numbers[0] > series.fine.newest and numbers[0] >= 0:
                 assert isinstance(series, RecentSeries)
-                series.add_all(*zip(*known, strict=True))
+                series.append(ats[-1], numbers, column)
+                continue
+            for at, value in zip(ats, column, strict=True):
+                if value is not None:
+                    series.add(at, value)

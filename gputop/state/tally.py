@@ -45,14 +45,35 @@ class Tally:
 class DayTally:
     """Both tiers, fed at once: 20 kB."""
 
-    __slots__ = ("_minutes", "_seconds")
+    __slots__ = ("_minutes", "_seconds", "_waits")
 
     def __init__(self) -> None:
         self._seconds = Tally(1, 3600)
         self._minutes = Tally(60, 1440)
+        self._waits = (0.0, 0.0)
+        """Whole seconds that follow each other wait here: that all of a time was counted is the
+        common case, and mostly nobody asks.
+        """
 
     def add(self, start: float, end: float, share: float = 1.0) -> None:
         """Count `share` (0 to 1) of every second in [start, end), in CLOCK_BOOTTIME."""
+        begun, until = self._waits
+        if share == 1.0 and start == until and end >= start:
+            self._waits = begun, end
+            return
+        self._settle()
+        if share == 1.0:
+            self._waits = start, end
+        else:
+            self._put(start, end, share)
+
+    def _settle(self) -> None:
+        start, end = self._waits
+        if end > start:
+            self._waits = end, end
+            self._put(start, end, 1.0)
+
+    def _put(self, start: float, end: float, share: float) -> None:
         self._seconds.add(start, end, share)
         self._minutes.add(start, end, share)
 
@@ -60,5 +81,6 @@ class DayTally:
         """The seconds counted in [start, end), from the finest tier that reaches back to `start`
         when the newest reading is of `now`; rounded to its buckets.
         """
+        self._settle()
         fine = start > now - self._seconds.size
         return (self._seconds if fine else self._minutes).sum(start, end)

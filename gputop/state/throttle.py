@@ -18,6 +18,8 @@ from gputop.state.tally import DayTally
 Basis = Literal["counter", "sampled"]
 
 
+_COUNTED = tuple((r.key, r.violation) for r in HARMFUL if r.violation)
+"""The reasons for which there is a counter, and its name."""
 LONGEST_GAP_S = 120
 """A sampled bit speaks for the time since the reading before, up to so many seconds."""
 
@@ -107,16 +109,18 @@ class ThrottleAccount:
         """Take the driver's counters; the keys of the reasons that these speak for."""
         counted = set()
         newest = None
-        for reason in HARMFUL:
-            account = self._accounts[reason.key]
-            counter = getattr(reading, reason.violation) if reason.violation else None
+        for key, violation in _COUNTED:
+            account = self._accounts[key]
+            counter: float | None = getattr(reading, violation)
             if counter is None or at is None:
                 account.counter = None
                 continue
             if account.counter is not None:
-                counted.add(reason.key)
+                counted.add(key)
+                account.basis = "counter"
                 newest = account.counter[0]
-                self._by_counter(account, at, counter)
+                if at > newest:
+                    self._by_counter(account, at, counter)
             account.counter = (at, counter)
         if counted and newest is not None and at is not None and at > newest:
             self._last["counter"] = at
@@ -126,9 +130,8 @@ class ThrottleAccount:
     def _by_counter(self, account: _Account, at: float, counter: float) -> None:
         assert account.counter is not None
         before, count = account.counter
-        account.basis = "counter"
-        if at <= before or counter < count:
-            return  # the same reading again, or a counter that began anew: its growth is unknown
+        if counter < count:
+            return  # it began anew: its growth is unknown
         held = min(counter - count, at - before)
         account.add_to_session(at - before, held)
         # Of a long gap it is known how much was lost, but not when.
