@@ -28,18 +28,18 @@ from gputop.state.history import (
 Row = tuple[Sequence[str], float, Sequence[float | None]]
 """Names, the moment at which they were read, and their values."""
 _MOST_WAITING = 256
-_SPARE = 400
-"""Buckets beyond the hour that are kept until it is worth a move to drop them."""
 
 
 class Recent(Ring):
     """Buckets of a second; a gap takes no place."""
 
-    __slots__ = ("_counts", "_highs", "_lows", "_means", "_numbers")
+    __slots__ = ("_counts", "_highs", "_lows", "_means", "_most", "_numbers")
 
     def __init__(self, size: int = Series.FINE[1]) -> None:
         self.width, self.size, self.newest = 1, size, -1
         self.reserved = True
+        self._most = size + size // 8
+        """Buckets from which it is worth a move to drop those that are too old."""
         self._numbers: list[int] = []
         # Of 32 bits, as a ring's.
         self._lows, self._means, self._highs = array("f"), array("f"), array("f")
@@ -55,7 +55,7 @@ class Recent(Ring):
             self._means.append(mean)
             self._highs.append(high)
             self._counts.append(min(count, MOST_READINGS))
-            if len(self._numbers) > self.size + _SPARE:
+            if len(self._numbers) > self._most:
                 self._drop()
         elif number >= 0 and number > self.newest - self.size:
             self._put_back(number, low, mean, high, count)
@@ -68,7 +68,7 @@ class Recent(Ring):
         self._means.extend(values)
         self._highs.extend(values)
         self._counts += [1] * len(numbers)
-        if len(self._numbers) > self.size + _SPARE:
+        if len(self._numbers) > self._most:
             self._drop()
 
     def _put_back(self, number: int, low: float, mean: float, high: float, count: int) -> None:
