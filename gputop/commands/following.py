@@ -23,6 +23,10 @@ FIRST_RECORD_S = 2.0
 LAST_FRAME_S = 0.4
 """How long the end waits for a reading that was made after it."""
 LAST_INTERVAL_S = 0.1
+MOST_WAITING = 32
+"""Records that wait to be added up: many at once cost less of the CPU than each by itself, whose
+code and data the command has meanwhile driven out of the caches.
+"""
 WRITTEN_S = 30.0
 """How long the end waits for a slow disk to take the rest of the recording."""
 FOREIGN = (
@@ -48,6 +52,8 @@ class Follower:
         self._source = source
         self._job = job
         self._account = account
+        self._waiting: list[AnyRecord] = []
+        """What is to be added up."""
         self._writer = BackgroundWriter(recording, self._recording_ended) if recording else None
         self._tree = Tree(lambda: command.helpers)
         self._changed = threading.Condition()
@@ -92,9 +98,15 @@ class Follower:
 
     def _keep(self, record: AnyRecord) -> None:
         if self._account is not None:
-            self._account.add(record)
+            self._waiting.append(record)
+            if len(self._waiting) >= MOST_WAITING:
+                self._add_up(self._account)
         if self._writer is not None and (self._told or not isinstance(record, Job)):
             self._writer.put(record)
+
+    def _add_up(self, account: Account) -> None:
+        account.add_all(self._waiting)
+        self._waiting.clear()
 
     def _status_changed(self, status: SourceStatus) -> None:
         if status.state in ("stopped", "stuck"):
@@ -120,6 +132,8 @@ class Follower:
             elif self._starting:  # what is missing is worth a moment too
                 self._changed.wait_for(lambda: not self._starting, LAST_FRAME_S)
             self._done = True
+            if self._account is not None:
+                self._add_up(self._account)
         self._source.stop()
         if self._writer is not None and not self._writer.close(WRITTEN_S):
             self.problems.append("The disk is too slow: the recording is not whole.")

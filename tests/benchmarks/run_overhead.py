@@ -4,6 +4,9 @@ What a command loses is the CPU time that gputop takes from it, and what it comp
 CPU time that it keeps (caches, the other half of a core). Both are measured by the kernel's CPU
 clocks, so that the time which neighbours take is in neither. For the second gputop is stopped and
 continued every second beside one command: a machine that is fast now and slow then is so for both.
+What is left of the noise is larger than what is looked for, so gputop reads ten times a second
+there: it then does several times as much to the caches, and what is found is divided by how much
+more CPU time it took.
 """
 
 from __future__ import annotations
@@ -27,13 +30,15 @@ from typing import NamedTuple
 from tests.benchmarks.measure import Workplace
 from tests.benchmarks.rows import ROWS
 from tests.benchmarks.usage import usage
+from tests.builds import compiler
 from tests.e2e.program import arguments, children, command_line, environment
-from tests.fake_driver import compiler
 
 WARM_UP_S = 3.0
 """By then gputop has started and the devices have answered."""
 HALF_S = 1.0
-"""How long gputop sleeps, and is awake, in a round: as long as its interval is."""
+"""How long gputop sleeps, and is awake, in a round."""
+OFTEN = ("--interval", "0.1")
+"""How often it reads while it is looked for what it does to the caches."""
 
 COMPUTE = """
 import sys, time
@@ -64,6 +69,24 @@ class Cost:
     """From the command's end until gputop's."""
 
 
+@dataclass(frozen=True)
+class Slower:
+    """What the command computes less while gputop is awake and reads often."""
+
+    share: float
+    reach: float
+    running_ms_per_s: float
+    """CPU time of gputop meanwhile."""
+
+    def said(self, running_ms_per_s: float) -> str:
+        """The same for a gputop that takes so much CPU time."""
+        times = self.running_ms_per_s / running_ms_per_s
+        return (
+            f"{self.share / times * 100:+.2f} ± {self.reach / times * 100:.2f} % | "
+            f"{self.share * 100:+.2f} ± {self.reach * 100:.2f} % at {times:.1f} times the CPU"
+        )
+
+
 class Machine:
     """Where the command is run: what the environment and the flags make of it."""
 
@@ -71,7 +94,7 @@ class Machine:
         self.title = title
         changes = {name: value for name, value in env.items() if value is not None}
         self.env = {name: value for name, value in os.environ.items() if name not in env} | changes
-        self.prefix = command_line(["run", *flags, "--"])
+        self.flags = flags
 
     def cost(self, seconds: float) -> Cost:
         """Run a command that computes for so long, and look at what runs beside it."""
@@ -95,18 +118,21 @@ class Machine:
         before = time.monotonic()
         return _lines(self._start(0, plain=True))[0].at - before
 
-    def slower(self, rounds: int) -> tuple[float, float]:
-        """How much less the command computes in a second of CPU time while gputop is awake: the
-        median of the rounds, and half the range that holds it with a probability of 95 %.
+    def slower(self, rounds: int) -> Slower:
+        """How much less the command computes in a second of CPU time while gputop is awake and
+        reads often: the median of the rounds, and half the range that holds it with a probability
+        of 95 %.
         """
-        run = self._start(WARM_UP_S + 2 * rounds * HALF_S + 1)
+        run = self._start(WARM_UP_S + 2 * rounds * HALF_S + 1, more=OFTEN)
         time.sleep(WARM_UP_S)
         ours, edges = _ours(run.pid), [time.monotonic()]
+        first = usage(ours)
         for number in range(2 * rounds):
             for pid in ours:
                 os.kill(pid, signal.SIGCONT if number % 2 else signal.SIGSTOP)
             time.sleep(HALF_S)
             edges.append(time.monotonic())
+        rate = usage(ours).cpu_since(first) / (rounds * HALF_S)
         lines = _lines(run)
         rates = [_rate(lines, start, end) for start, end in itertools.pairwise(edges)]
         found = sorted(
@@ -114,13 +140,16 @@ class Machine:
         )
         reach = round(0.98 * rounds**0.5)
         low, high = max(rounds // 2 - reach, 0), min((rounds - 1) // 2 + reach, rounds - 1)
-        return statistics.median(found), (found[high] - found[low]) / 2
+        return Slower(statistics.median(found), (found[high] - found[low]) / 2, rate * 1000)
 
-    def _start(self, seconds: float, plain: bool = False) -> subprocess.Popen[str]:
+    def _start(
+        self, seconds: float, plain: bool = False, more: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
         """The command that computes."""
         words = [sys.executable, "-c", COMPUTE, str(seconds)]
+        prefix = command_line(["run", *self.flags, *more, "--"])
         return subprocess.Popen(
-            words if plain else [*self.prefix, *words], env=self.env, stdin=subprocess.DEVNULL,
+            words if plain else [*prefix, *words], env=self.env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
 
@@ -176,15 +205,15 @@ def main() -> int:
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     print(f"| machine | running ms/s | of {cores} cores | begin ms | delay ms | rest ms | "
-          "slower |\n|---|--:|--:|--:|--:|--:|--:|")  # fmt: skip
+          "slower | measured |\n|---|--:|--:|--:|--:|--:|--:|--:|")  # fmt: skip
     document = {}
     with machines() as found:
         for machine in found:
             costs = [asdict(machine.cost(args.seconds)) for _ in range(args.runs)]
             middle = Cost(**{key: statistics.median(c[key] for c in costs) for key in costs[0]})
             slower = machine.slower(args.rounds) if args.rounds else None
-            document[machine.title] = {"costs": costs, "slower": slower}
-            said = f"{slower[0] * 100:+.2f} ± {slower[1] * 100:.2f} %" if slower else "–"
+            document[machine.title] = {"costs": costs, "slower": slower and asdict(slower)}
+            said = slower.said(middle.running_ms_per_s) if slower else "– | –"
             print(
                 f"| {machine.title} | {middle.running_ms_per_s:.1f} "
                 f"| {middle.running_ms_per_s / cores / 10:.2f} % | {middle.begin_ms:.0f} "
