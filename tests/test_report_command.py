@@ -32,6 +32,22 @@ def test_a_report_from_a_recording(recording, capsys):
     assert "demo.ndjson.zst · " in page
 
 
+def test_on_a_terminal_it_says_how_much_is_read(recording, capsys, monkeypatch):
+    monkeypatch.setattr("gputop.commands.report._PROGRESS_RECORDS", 5)
+    monkeypatch.setattr("gputop.recording.reader.READ_BYTES", 4000)
+    hostile = recording.rename(recording.with_name("a\x1b[2Jb.ndjson.zst"))
+    assert run(["report", str(hostile)]) == 0
+    assert not capsys.readouterr().err  # a pipe is told nothing
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert run(["report", str(hostile)]) == 0
+    told = capsys.readouterr().err.split("\r\x1b[K")
+    shares = [int(share) for share in re.findall(r"b\.ndjson\.zst: (\d+) % read", "".join(told))]
+    assert len(shares) >= 3
+    assert sorted(set(shares)) == shares
+    assert told[-1] == ""  # the line is gone before the report comes
+    assert not re.search(r"[\x00-\x1f]", "".join(told))
+
+
 def test_a_part_of_it(recording, capsys):
     assert run(["report", str(recording), "--from", "10s", "--to", "20s", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["duration_s"] == pytest.approx(10)

@@ -18,17 +18,19 @@ from gputop.commands.reporting import (
 )
 from gputop.errors import GputopError, UsageError
 from gputop.report.moments import Moment
-from gputop.text import clean
+from gputop.text import clean, fit, percent
 
 if TYPE_CHECKING:
     from gputop.model.frame import AnyRecord
+    from gputop.recording import Reader
     from gputop.report.account import Options
     from gputop.report.shape import Report
 
 HELP = "tell what a recording adds up to, or compare two"
 
-_PROGRESS_FRAMES = 500
-"""How many frames lie between two words on how far it is."""
+_PROGRESS_RECORDS = 200
+"""How many records lie between two looks at how far it is."""
+_NAME_WIDTH = 50
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -103,15 +105,16 @@ def _report(path: Path, options: Options) -> Report:
     return account.report()
 
 
-def _with_progress(records: Iterator[AnyRecord], path: Path) -> Iterator[AnyRecord]:
-    """The records, with a line on the terminal that says how far they are."""
+def _with_progress(reader: Reader, path: Path) -> Iterator[AnyRecord]:
+    """The records, with a line on the terminal that says how much of the file is read."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield from records
+        yield from reader
         return
-    number = 0
-    for number, record in enumerate(records, 1):
+    name, told = fit(clean(path.name), _NAME_WIDTH), ""
+    for number, record in enumerate(reader, 1):
         yield record
-        if number % _PROGRESS_FRAMES == 0:
-            print(f"\r{clean(path.name)}: {number} records", end="", file=sys.stderr, flush=True)
-    if number >= _PROGRESS_FRAMES:
+        if number % _PROGRESS_RECORDS == 0 and (now := percent(reader.progress)) != told:
+            told = now
+            print(f"\r\x1b[K{name}: {told} read", end="", file=sys.stderr, flush=True)
+    if told:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -106,6 +106,12 @@ class Reader(Iterator[AnyRecord]):
                 raise StopIteration
 
     @property
+    def progress(self) -> float:
+        """The part of the file that was taken in, 0 to 1; it may be growing."""
+        size = os.fstat(self._fd).st_size if self._fd >= 0 else 0
+        return min(self._at / size, 1.0) if size else 1.0
+
+    @property
     def open_ended(self) -> bool:
         """True when it reads on to the end of the file, wherever that will be."""
         return self._until is None

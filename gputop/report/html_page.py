@@ -47,9 +47,10 @@ table { overflow-wrap: break-word; } td:last-child { overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
 section { margin-top: 1.4rem; padding: .2rem 1.2rem 1.2rem; border: 1px solid var(--line);
   border-radius: 8px; background: var(--card); }
-section h2 { margin-top: .9rem; }
-section h2 small { float: right; color: var(--warn); font-weight: 400; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1rem;
+section h2 { margin-top: .9rem; display: flex; flex-wrap: wrap; gap: 0 1rem;
+  justify-content: space-between; align-items: baseline; }
+section h2 small { color: var(--warn); font-weight: 400; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem;
   margin: .8rem 0; }
 figure { margin: 0; min-width: 0; }
 figcaption { display: flex; justify-content: space-between; gap: 1rem;
@@ -235,7 +236,7 @@ def _histogram(tenths: Sequence[tuple[str, float]]) -> str:
         if share:
             bars.append(
                 f'<text class="axis" x="{middle:.1f}" y="{top + 10 - tall:.1f}" '
-                f'text-anchor="middle">{_safe(text.percent(share, tight=True))}</text>'
+                f'text-anchor="middle">{_safe(words.tenth(share))}%</text>'
             )
     return (
         f'<svg viewBox="0 0 {_BARS_WIDTH} {_BARS_HEIGHT}" role="img" '

@@ -70,7 +70,7 @@ def _device(device: DeviceReport, look: Look) -> str:
     if chart := device.charts.get("gpu_utilization"):
         parts.append(_chart(chart))
     if tenths := words.tenths(device):
-        shares = [f"{share * 100:.0f}" for _, share in tenths]
+        shares = [words.tenth(share) for _, share in tenths]
         parts.append(_table(("utilisation in %", *(name for name, _ in tenths)),
                             [("of time in %", *shares)], numbers=True))  # fmt: skip
     facts = [f"- **{fact.label}** {escape(fact.value)}" for fact in words.facts(device, look.units)]

@@ -132,7 +132,7 @@ def _tenths(device: DeviceReport, look: Look) -> Iterator[str]:
 
 
 def _share(share: float) -> str:
-    return "." if not share else "<1" if share < 0.005 else f"{share * 100:.0f}"
+    return words.tenth(share) if share else "."
 
 
 def spark(chart: Chart, width: int, ascii_only: bool = False) -> str:

@@ -345,3 +345,8 @@ def process(
         text.size(found.memory_peak_bytes, units), text.duration(found.sm_s),
         text.duration(found.held_s), found.name or NO_VALUE,
     )  # fmt: skip
+
+
+def tenth(share: float) -> str:
+    """A part of the time in per cent, under a heading that says so."""
+    return text.percent(share, tight=True).removesuffix("%")

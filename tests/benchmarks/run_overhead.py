@@ -130,7 +130,7 @@ class Machine:
         for number in range(2 * rounds):
             for pid in ours:
                 os.kill(pid, signal.SIGCONT if number % 2 else signal.SIGSTOP)
-            time.sleep(HALF_S)
+            time.sleep(max(edges[0] + (number + 1) * HALF_S - time.monotonic(), 0.0))
             edges.append(time.monotonic())
         rate = usage(ours).cpu_since(first) / (rounds * HALF_S)
         lines = _lines(run)
