@@ -28,7 +28,9 @@ EXIT_CANNOT_RUN, EXIT_NOT_FOUND = 126, 127
 _PASSED_ON = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
     signal.SIGTERM, signal.SIGTSTP, signal.SIGWINCH, signal.SIGPWR, signal.SIGCONT,
+    signal.SIGXCPU, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
 )  # fmt: skip
+"""Whatever a person, a scheduler or another program may send, and would end us."""
 _OF_THE_TERMINAL = (signal.SIGTTIN, signal.SIGTTOU)
 """The command stops on them by itself, and we after it."""
 _SETTLE_S = 0.01

@@ -12,7 +12,7 @@ from statistics import fmean
 import gputop
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.alerts import Alert
-from gputop.insight.look import FOLLOWED
+from gputop.insight.look import FOLLOWED, window_s
 from gputop.insight.rules import Thresholds
 from gputop.insight.verdict_book import VerdictBook
 from gputop.model.frame import (
@@ -62,6 +62,9 @@ _REACH_S = 3000.0
 def _keeping(thresholds: Thresholds) -> Keeping:
     """What has to be kept of the past: no chart is drawn from it, only verdicts look back."""
     return _FOR_VERDICTS if thresholds.idle_s <= _REACH_S else FOR_CHARTS
+
+
+TOO_SHORT = "It was too short to say what limited the devices: that takes a minute of readings."
 
 
 @dataclass(frozen=True)
@@ -353,7 +356,14 @@ class Account:
             notes.append("It ended before the first reading.")
         elif devices and not any(device.covered_s for device in devices):
             notes.append("It ended before a second reading, so nothing can be said over time.")
+        elif any(device.used for device in devices) and self._too_short(devices):
+            notes.append(TOO_SHORT)
         return notes
+
+    def _too_short(self, devices: list[DeviceReport]) -> bool:
+        """Whether there is no verdict for want of time."""
+        judged = any(device.verdicts for device in devices)
+        return not judged and self._last_s - self._window.begin < window_s(self._store)
 
     def _host(self) -> HostReport:
         hello, frame = self._store.hello, self._store.frame

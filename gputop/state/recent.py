@@ -116,9 +116,7 @@ class Recent(Ring):
     def cells(self, start: float, end: float) -> Cells:
         """The buckets in [start, end) that hold a reading."""
         part = self._slice(start, end)
-        return Cells(
-            self._numbers[part], self._lows[part], self._means[part], self._highs[part]
-        )
+        return Cells(self._numbers[part], self._lows[part], self._means[part], self._highs[part])
 
 
 class RecentSeries(Series):

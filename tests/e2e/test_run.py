@@ -38,7 +38,8 @@ PLAIN = ("run", "-q", "--")
 COUNTS = """
 import os, signal
 parent = os.getppid()
-some = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH}
+some = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH,
+        signal.SIGXCPU, signal.SIGRTMIN + 3}
 signal.pthread_sigmask(signal.SIG_BLOCK, some)
 print("ready", flush=True)
 while os.getppid() == parent:
@@ -140,6 +141,14 @@ def test_a_script_without_a_first_line_is_run_by_the_shell(begin, folder):
     assert process.communicate(timeout=PATIENCE_S)[0] == "ran well\n"
 
 
+def test_bytes_pass_as_they_are(begin, folder):
+    sent = os.urandom(1 << 20)
+    (folder / "in").write_bytes(sent)
+    with open(folder / "in", "rb") as source, open(folder / "out", "wb") as sink:
+        assert begin(["cat"], stdin=source, stdout=sink).wait(PATIENCE_S) == 0
+    assert (folder / "out").read_bytes() == sent
+
+
 def test_a_pipe_that_closes_ends_it_as_without_it(begin):
     process = begin(["yes"])
     said(process, "y")
@@ -168,7 +177,8 @@ def test_closed_descriptors_stay_closed_and_cost_no_recording(begin, folder):
 
 def check_signals_arrive_once(process: subprocess.Popen[str]) -> None:
     said(process, "ready")
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT, signal.SIGWINCH):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT, signal.SIGWINCH,
+                   signal.SIGXCPU, signal.SIGRTMIN + 3):  # fmt: skip
         os.kill(process.pid, number)
         assert said(process, "").split() == [str(int(number))]
         os.killpg(process.pid, number)
@@ -444,12 +454,21 @@ def test_the_report_of_the_demo_is_on_stderr(begin):
     assert max(map(len, errors.splitlines())) <= 80
 
 
-def test_the_readme_s_example_works_as_written(begin, folder):
+def test_only_the_devices_asked_for_are_watched(begin):
+    flags = ("--demo", "--devices", "4", "--interval", "0.25", "--format", "json")
+    process = begin(["sleep", "1"], *flags)
+    report = json.loads(process.communicate(timeout=PATIENCE_S)[1])
+    assert [device["index"] for device in report["devices"]] == [4]
+    assert report["gpu_hours_allocated"] == pytest.approx(report["duration_s"] / 3600)
+
+
+def test_the_readme_s_example_works_as_written(begin, terminal, folder):
     readme = (CHECKOUT / "README.md").read_text()
     example = re.search(r"<!-- run example -->\n```sh\n(.*?)```", readme, re.DOTALL)
     assert example is not None
+    *lines, last = example[1].splitlines()
     program = " ".join(command_line([]))
-    script = f'gputop() {{ {program} "$@"; }}\nset -e\n{example[1]}'
+    script = "\n".join([f'gputop() {{ {program} "$@"; }}', "set -e", *lines])
     process = begin([*SHELL, script], plain=True)
     out, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
@@ -457,3 +476,9 @@ def test_the_readme_s_example_works_as_written(begin, folder):
     assert "GPU-hours" in out  # and from the recording
     assert "# Comparison" in out
     assert (folder / "run.html").read_text().startswith("<!doctype html>")
+    name, *words = shlex.split(last)
+    assert (name, words[0]) == ("gputop", "replay")
+    screen = terminal(command_line(words))
+    screen.wait_for("H100", PATIENCE_S)
+    screen.type("q")
+    assert screen.exit_code(PATIENCE_S) == 0

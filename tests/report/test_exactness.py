@@ -11,7 +11,7 @@ import pytest
 from gputop.insight.verdicts import Verdict
 from gputop.model.frame import DeviceInfo, HostReading, ReadTimes, SampleSpan
 from gputop.report import words
-from gputop.report.account import NOBODY, REBOOTED, Options
+from gputop.report.account import NOBODY, REBOOTED, TOO_SHORT, Options
 from gputop.report.device_account import DeviceAccount
 from gputop.report.moments import Moment
 from gputop.report.prices import Prices
@@ -179,6 +179,14 @@ def test_tenths_idle_and_work():
     assert device.utilization_tenths_s == pytest.approx([1, 2, 0, 0, 0, 0, 0, 0, 0, 7])
     assert device.idle_share == pytest.approx(0.1)
     assert device.active_s == pytest.approx(7.08)
+
+
+def test_a_run_without_a_verdict_says_so_where_it_was_too_short_for_one():
+    short, long = (
+        report_of(*utilised(*((at, 1.0) for at in range(seconds)))) for seconds in (30, 70)
+    )
+    assert [device.verdicts for device in (*short.devices, *long.devices)] == [[], []]
+    assert (TOO_SHORT in short.notes, TOO_SHORT in long.notes) == (True, False)
 
 
 def test_verdicts_share_the_time_in_which_one_stood():
@@ -450,7 +458,8 @@ def test_where_processes_cannot_be_told_apart_every_device_counts_and_it_is_said
                       *(frame(at, reading(at, "GPU-0"), reading(at, "GPU-1"),
                               processes=[uses(1, 1)]) for at in (0, 1)))  # fmt: skip
     assert [device.used for device in found.devices] == [True, True]
-    assert found.notes == [f"{why} So every device that was watched counts as the job's."]
+    told = f"{why} So every device that was watched counts as the job's."
+    assert found.notes == [told, TOO_SHORT]
     assert {holder.who for holder in found.devices[0].holders} == {"others", "unattributed"}
 
 
