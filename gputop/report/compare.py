@@ -98,7 +98,7 @@ def _of_the_devices(a: Report, b: Report, units: Units) -> Iterator[Difference]:
         return text.celsius_difference(apart, units, digits=1)
 
     for both in pairs(a, b):
-        name = words.device_title(both[0])
+        name = pair_title(*both)
         for metric in map(BY_NAME.__getitem__, _OF_DEVICES):
             found = [device.statistics.get(metric.name) for device in both]
             means = [statistic.mean if statistic else None for statistic in found]
@@ -134,6 +134,12 @@ def pairs(a: Report, b: Report) -> list[tuple[DeviceReport, DeviceReport]]:
     if same:
         return same
     return list(zip(ours, theirs, strict=False))
+
+
+def pair_title(a: DeviceReport, b: DeviceReport) -> str:
+    """Which device a pair is of; both of them where they are not called the same."""
+    names = [words.device_title(device) for device in (a, b)]
+    return names[0] if names[0] == names[1] else f"{names[0]} (A), {names[1]} (B)"
 
 
 def unmatched(comparison: Comparison) -> str:

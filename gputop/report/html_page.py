@@ -9,7 +9,7 @@ from itertools import groupby
 from gputop import text
 from gputop.model.metrics import BY_NAME
 from gputop.report import words
-from gputop.report.compare import Comparison, pairs, unmatched
+from gputop.report.compare import Comparison, pair_title, pairs, unmatched
 from gputop.report.shape import Chart, DeviceReport, EventReport, Report
 from gputop.report.text_page import Look
 from gputop.text import Units
@@ -52,6 +52,7 @@ section h2 { margin-top: .9rem; display: flex; flex-wrap: wrap; gap: 0 1rem;
 section h2 small { color: var(--warn); font-weight: 400; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem;
   margin: .8rem 0; }
+.two { grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); }
 figure { margin: 0; min-width: 0; }
 figcaption { display: flex; justify-content: space-between; gap: 1rem;
   color: var(--dim); font-size: .85rem; }
@@ -293,7 +294,7 @@ def render_comparison(two: Comparison, look: Look | None = None) -> str:
         for letter, report in (("A", two.a), ("B", two.b))
     ]  # fmt: skip
     body += [_pairs(sides), _simulated(two.a.simulated or two.b.simulated)]
-    charts = {words.device_title(ours): _both(ours, theirs) for ours, theirs in pairs(two.a, two.b)}
+    charts = {pair_title(*both): _both(*both) for both in pairs(two.a, two.b)}
     for device, rows in groupby(two.differences, key=lambda found: found.device):
         cells = [(row.label, *row.shown) for row in rows]
         body.append(f"<section>\n<h2>{_safe(device or 'The whole run')}</h2>")
@@ -321,4 +322,4 @@ def _both(ours: DeviceReport, theirs: DeviceReport) -> str:
         )
         for letter, chart, statistic in found
     ]  # fmt: skip
-    return f'<div class="charts">\n{"".join(figures)}</div>' if figures else ""
+    return f'<div class="charts two">\n{"".join(figures)}</div>' if figures else ""

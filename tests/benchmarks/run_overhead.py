@@ -136,9 +136,11 @@ class Machine:
         lines = _lines(run)
         rates = [_rate(lines, start, end) for start, end in itertools.pairwise(edges)]
         found = sorted(
-            1 - awake / asleep for asleep, awake in zip(rates[::2], rates[1::2], strict=True)
+            1 - awake / asleep
+            for asleep, awake in zip(rates[::2], rates[1::2], strict=True)
+            if asleep and awake
         )
-        reach = round(0.98 * rounds**0.5)
+        rounds, reach = len(found), round(0.98 * len(found) ** 0.5)
         low, high = max(rounds // 2 - reach, 0), min((rounds - 1) // 2 + reach, rounds - 1)
         return Slower(statistics.median(found), (found[high] - found[low]) / 2, rate * 1000)
 
@@ -167,9 +169,13 @@ def _lines(run: subprocess.Popen[str]) -> list[Line]:
     return [Line(*map(float, line.split())) for line in run.communicate()[0].splitlines()]
 
 
-def _rate(lines: Sequence[Line], start: float, end: float) -> float:
-    """Turns in a second of CPU time, of what lies between two moments."""
+def _rate(lines: Sequence[Line], start: float, end: float) -> float | None:
+    """Turns in a second of CPU time, of what lies between two moments; None where neighbours did
+    not let it say a line.
+    """
     within = [b for a, b in itertools.pairwise(lines) if start <= a.at and b.at <= end]
+    if not within:
+        return None
     return sum(line.turns for line in within) / sum(line.cpu_s for line in within)
 
 

@@ -252,6 +252,20 @@ def test_devices_of_one_run_only_are_said():
     )
 
 
+def test_a_pair_of_different_devices_is_called_by_both():
+    def run(index, uuid):
+        greeting = hello(uuid)
+        greeting.devices[0].index = index
+        return report_of(greeting, *(
+            frame(at, reading(at, uuid, gpu_utilization=1.0)) for at in (0, 1)))  # fmt: skip
+
+    one, other = run(0, "GPU-a"), run(4, "GPU-b")
+    for render in (text_page, markdown_page, html_page):
+        both = render.render_comparison(compare(one, other))
+        assert re.search(r"GPU 0 +H100 80GB HBM3 \(A\), GPU 4 +H100 80GB HBM3 \(B\)", both)
+        assert "(A)" not in render.render_comparison(compare(one, one))
+
+
 # -- moments -------------------------------------------------------------------------------------
 
 
