@@ -100,10 +100,10 @@ def _reason(reason: EventReason) -> Rule:
     assert reason.severity is not None
 
     def test(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
-        mask = device.number("event_reasons")
-        if mask is None or not int(mask) & reason.bit:
+        mask = device.reading.event_reasons
+        if mask is None or not mask & reason.bit:
             return None
-        if reason.bit == 0x8 and int(mask) & 0xC0:
+        if reason.bit == 0x8 and mask & 0xC0:
             return None  # a roll-up: the thermal or brake bit says it better
         return Measured(1.0)
 
@@ -127,9 +127,8 @@ def _status(*statuses: str) -> Test:
 
 
 def _hot(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured | None:
-    now = device.number("temperature_c")
-    margin = device.number("temperature_margin_c")
-    limit = device.number("temperature_slowdown_c")
+    now, margin = device.reading.temperature_c, device.reading.temperature_margin_c
+    limit = device.info.temperature_slowdown_c
     if now is not None and limit is not None:
         margin = limit - now
     if margin is None:
@@ -139,7 +138,7 @@ def _hot(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured 
 
 
 def _memory_full(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured | None:
-    used, total = device.number("memory_used_bytes"), device.number("memory_total_bytes")
+    used, total = device.reading.memory_used_bytes, device.reading.memory_total_bytes
     if used is None or not total:
         return None
     ratio = used / total
@@ -151,8 +150,9 @@ POWER_CAP = 0x4
 
 
 def _power_full(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured | None:
-    power, limit = device.number("power_w"), device.number("power_limit_w")
-    if power is None or not limit or int(device.number("event_reasons") or 0) & POWER_CAP:
+    reading = device.reading
+    power, limit = reading.power_w, reading.power_limit_w
+    if power is None or not limit or (reading.event_reasons or 0) & POWER_CAP:
         return None  # or the driver's own reason says it better
     ratio = power / limit
     edge = thresholds.power_full - (0.03 if active else 0)
@@ -180,15 +180,18 @@ def _fabric(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
 
 def _link_narrow(device: DeviceState, thresholds: Thresholds, active: bool) -> Measured | None:
     # Idle links step down to save power: only under load does a slower link mean anything.
-    busy = device.number("gpu_utilization")
-    state = device.number("performance_state")
+    busy, state = device.reading.gpu_utilization, device.reading.performance_state
     if busy is None or busy < thresholds.busy / (2 if active else 1) or (state or 0) > 2:
         return None
-    lacks = []
-    for part, unit in (("generation", "gen "), ("width", "x")):
-        now, most = device.number(f"pcie_{part}"), device.number(f"pcie_{part}_max")
-        if now is not None and most is not None and now < most:
-            lacks.append(f"{unit}{now:.0f} of {unit}{most:.0f}")
+    reading, info = device.reading, device.info
+    lacks = [
+        f"{unit}{now:.0f} of {unit}{most:.0f}"
+        for now, most, unit in (
+            (reading.pcie_generation, info.pcie_generation_max, "gen "),
+            (reading.pcie_width, info.pcie_width_max, "x"),
+        )
+        if now is not None and most is not None and now < most
+    ]
     return Measured(1.0, ", ".join(lacks)) if lacks else None
 
 
@@ -230,8 +233,8 @@ def _recovery(device: DeviceState, _: Thresholds, __: bool) -> Measured | None:
 
 
 def _idle_holding(device: DeviceState, thresholds: Thresholds, _: bool) -> Measured | None:
-    used, total = device.number("memory_used_bytes"), device.number("memory_total_bytes")
-    busy = device.number("gpu_utilization")
+    used, total = device.reading.memory_used_bytes, device.reading.memory_total_bytes
+    busy = device.reading.gpu_utilization
     if used is None or not total or busy is None or busy >= thresholds.idle:
         return None
     # A driver alone holds a few hundred MiB; 2 % of the card is more than that on every card.

@@ -8,7 +8,6 @@ from typing import get_args
 from gputop.model.frame import DeviceReading, DeviceUse, Frame, Process
 from gputop.report.series import Window
 from gputop.report.shape import Holder, ProcessReport, Who
-from gputop.state.process_history import ProcessKey, key_of
 from gputop.text import clean
 
 MOST_PROCESSES = 5_000
@@ -161,14 +160,14 @@ class Processes:
     """Every process that was on a device."""
 
     def __init__(self) -> None:
-        self._pasts: dict[ProcessKey, _Past] = {}
+        self._pasts: dict[tuple[int, int | None], _Past] = {}
         self.unfollowed = 0
         """Processes beyond the most that are followed, counted at each frame."""
 
     def update(self, frame: Frame, seconds: dict[str, float]) -> None:
         """Take a frame's processes; `seconds` is the time that each device's list speaks for."""
         for process in frame.processes:
-            key = key_of(process)
+            key = process.pid, process.start_ticks
             past = self._pasts.get(key)
             if past is None:
                 if len(self._pasts) >= MOST_PROCESSES:
@@ -181,11 +180,11 @@ class Processes:
         """Those on some devices that worked most, then those that held most: the job's first."""
         rows = [
             ProcessReport(
-                key.pid, past.name, past.user, past.job, [clean(uuid) for uuid in past.devices],
+                pid, past.name, past.user, past.job, [clean(uuid) for uuid in past.devices],
                 past.held_s,
                 past.peak, past.sm_s,
             )
-            for key, past in self._pasts.items()
+            for (pid, _), past in self._pasts.items()
             if not devices.isdisjoint(past.devices)
         ]  # fmt: skip
         rows.sort(key=lambda row: (row.job is not True, -(row.sm_s or 0),

@@ -74,7 +74,9 @@ class Recent(Ring):
     def _put_back(self, number: int, low: float, mean: float, high: float, count: int) -> None:
         """Put it into the newest bucket, or one behind it."""
         numbers = self._numbers
-        place = bisect_left(numbers, number)
+        place = len(numbers) - 1
+        if numbers[place] != number:
+            place = bisect_left(numbers, number)  # mostly that before the newest
         if numbers[place] != number:
             numbers.insert(place, number)
             for cells, value in ((self._lows, low), (self._means, mean), (self._highs, high)):
@@ -187,14 +189,21 @@ class RecentHistory(History):
 
     def _one_by_one(self, waiting: list[Row | SampleSpan], chosen: set[str]) -> None:
         """Of metrics with spans readings and spans are taken in their order."""
+        chosen_of: dict[Sequence[str], list[tuple[int, Series]]] = {}
         for entry in waiting:
             if isinstance(entry, SampleSpan):
                 super().add_span(entry)
                 continue
             names, at, values = entry
-            for name, value in zip(names, values, strict=True):
-                if name in chosen and value is not None:
-                    self.ensure(name).add(at, value)
+            places = chosen_of.get(names)
+            if places is None:
+                places = chosen_of[names] = [
+                    (n, self.ensure(name)) for n, name in enumerate(names) if name in chosen
+                ]
+            for place, series in places:
+                value = values[place]
+                if value is not None:
+                    series.add(at, value)
 
     def _together(self, names: Sequence[str], rows: list[Row], but: set[str]) -> None:
         ats = [at for _, at, _ in rows]
