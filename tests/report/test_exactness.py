@@ -187,6 +187,9 @@ def test_a_run_without_a_verdict_says_so_where_it_was_too_short_for_one():
     )
     assert [device.verdicts for device in (*short.devices, *long.devices)] == [[], []]
     assert (TOO_SHORT in short.notes, TOO_SHORT in long.notes) == (True, False)
+    judged = report_of(*demo_records(2, 45))
+    assert any(device.verdicts for device in judged.devices)
+    assert TOO_SHORT not in judged.notes
 
 
 def test_verdicts_share_the_time_in_which_one_stood():

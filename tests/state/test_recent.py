@@ -22,7 +22,7 @@ def seen(ring, start, end):
 
 
 @given(readings, st.floats(0, 80), st.floats(-3, 3))
-@example([(1.0, 0.5, 0.5, 1)] * 90, 30.0, 0.0)
+@example([(1.0, 0.5, 0.5, 1)] * 90, 80.0, 0.0)
 def test_it_holds_what_a_ring_holds(readings, reach, beyond):
     ring, recent = Ring(1, SIZE), Recent(SIZE)
     at = 100.0
