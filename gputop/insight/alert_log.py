@@ -20,6 +20,8 @@ PAST_KEPT = 500
 CHANGES_KEPT = 500
 XID_SHOWN_S = 300.0
 """An Xid is a moment; it is shown as active this long so that it is seen."""
+PROCESS_GONE = "process_gone"
+"""Key of the notice that a process has ended."""
 GONE_WORTH_BYTES = 1 << 30
 """A process that ends is worth a notice when it held at least this much."""
 
@@ -286,7 +288,7 @@ class AlertLog:
         device = store.device(uuid)
         self._happened(
             Alert(
-                rule="process_gone",
+                rule=PROCESS_GONE,
                 device=uuid,
                 where=label(device) if device else "",
                 severity="notice",

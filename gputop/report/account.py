@@ -27,6 +27,7 @@ from gputop.model.frame import (
 )
 from gputop.report.changes import changes
 from gputop.report.device_account import DeviceAccount, chart, statistic
+from gputop.report.happenings import MOST as MOST_EVENTS
 from gputop.report.happenings import events
 from gputop.report.holders import Processes
 from gputop.report.moments import Moment
@@ -275,6 +276,14 @@ class Account:
         hours = len(whole) * lasted / 3600 if lasted is not None and devices else None
         energy = _together([device.energy for device in whole])
         notes += self._more_notes(devices, by_job)
+        names = {clean(uuid) for uuid in used}
+        happened = [
+            event
+            for event in events([*self._past, *self._alerts.active], window, window.end)
+            if event.device is None or event.device in names
+        ]
+        if (left_out := len(happened) - MOST_EVENTS) > 0:
+            notes.append(f"{left_out} more events, the mildest and latest of all, are left out.")
         return Report(
             version=VERSION, program=f"gputop {gputop.__version__}",
             simulated=self._store.simulated, file=clean(self._options.file, 80),
@@ -288,11 +297,7 @@ class Account:
             gpu_hours_read=_hours([_utilization_read_s(device) for device in whole]),
             energy=energy, cost=self._options.prices.cost(hours, energy),
             devices=devices, host=self._host(), changes=changes(whole),
-            events=[
-                event
-                for event in events([*self._past, *self._alerts.active], window, window.end)
-                if event.device is None or event.device in {clean(uuid) for uuid in used}
-            ],
+            events=happened[:MOST_EVENTS],
             processes=self._processes.report(used), notes=notes,
         )  # fmt: skip
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from gputop.insight.alert_log import PROCESS_GONE
 from gputop.insight.alerts import Alert
+from gputop.model.frame import Event
 from gputop.model.nvml_tables import Severity
-from gputop.report.happenings import events
+from gputop.report.happenings import MOST, events
 from gputop.report.series import Window
-from tests.report.runs import GPU, UTC_S
+from tests.report.runs import BOOT_S, GPU, UTC_S, frame, reading, report_of, utilised
 
 WINDOW = Window(100.0, 200.0)
 
@@ -40,6 +44,16 @@ def test_a_moment_lasts_no_time():
     assert told(alert(120, 120, "Xid 79")) == [("Xid 79", 20, 1, 0, False)]
 
 
+def test_an_xid_that_is_still_shown_at_the_end_lasts_no_time():
+    shown = replace(alert(190, None, "Xid 79"), rule="xid:79")
+    assert told(shown) == [("Xid 79", 90, 1, 0, False)]
+
+
+def test_what_was_before_the_start_is_not_added_to_what_was_seen():
+    before = replace(alert(100, 100, detail="33 h in all"), before_start=True)
+    assert told(before, alert(110, 115)) == [("hot", 0, 1, 0, False), ("hot", 10, 1, 5, False)]
+
+
 def test_the_worst_stand_first_and_then_the_earliest():
     found = told(alert(150, 151, "late"), alert(110, 111, "notice", "notice"),
                  alert(190, 191, "dead", "critical"), alert(120, 121, "early"))  # fmt: skip
@@ -50,3 +64,20 @@ def test_an_event_that_became_worse_is_as_bad_as_it_was():
     first, second = alert(110, 111, detail="1 error"), alert(120, 121, severity="critical")
     (event,) = events([first, second], WINDOW, now=200.0)
     assert (event.severity, event.detail, event.utc_s) == ("critical", "1 error", UTC_S + 110)
+
+
+def test_processes_that_ended_on_a_device_are_one_event():
+    def gone(at: float, pid: int) -> Alert:
+        return replace(alert(at, at, f"process {pid} ended", "notice"), rule=PROCESS_GONE)
+
+    assert told(gone(110, 7)) == [("process 7 ended", 10, 1, 0, False)]
+    assert told(gone(110, 7), gone(120, 8)) == [("processes ended", 10, 2, 0, False)]
+
+
+def test_what_is_too_much_to_list_is_counted():
+    xids = [
+        Event("s", n, UTC_S + 1, BOOT_S + 1, "xid", GPU, 1000 + n) for n in range(MOST + 5)
+    ]  # fmt: skip
+    found = report_of(*utilised((0, 1.0), (1, 1.0)), *xids, frame(2, reading(2)))
+    assert len(found.events) == MOST
+    assert "5 more events, the mildest and latest of all, are left out." in found.notes
