@@ -44,7 +44,7 @@ th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align
 th { color: var(--dim); font-weight: 500; }
 .num td + td, .num th + th { text-align: right; white-space: nowrap; }
 table { overflow-wrap: break-word; } td:last-child { overflow-wrap: anywhere; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; } .events td:first-child { white-space: nowrap; }
 section { margin-top: 1.4rem; padding: .2rem 1.2rem 1.2rem; border: 1px solid var(--line);
   border-radius: 8px; background: var(--card); }
 section h2 { margin-top: .9rem; display: flex; flex-wrap: wrap; gap: 0 1rem;
@@ -272,7 +272,7 @@ def _events(found: Sequence[EventReport]) -> str:
             f"<td>{_safe(row.value)}</td></tr>"
         )
     return (
-        '<h2>Events</h2>\n<div class="wide"><table>\n<tr><th>after</th><th>severity</th>'
+        '<h2>Events</h2>\n<div class="wide"><table class="events">\n<tr><th>after</th><th>severity</th>'
         "<th>what</th></tr>\n" + "\n".join(rows) + "\n</table></div>"
     )
 
