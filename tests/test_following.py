@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gputop.commands.following import FOREIGN, NO_SUBREAPER, Follower
+from gputop.commands.following import FOREIGN, MOST_WAITING, NO_SUBREAPER, Follower
+from gputop.job.command import Ended
 from gputop.report.account import Account
-from tests.report.runs import frame, hello, job, reading, uses
+from tests.report.runs import BOOT_S, frame, hello, job, reading, uses
 
 
 class Records:
@@ -19,6 +20,12 @@ class Records:
         for record in self._records:
             on_record(record)
 
+    def send(self, command):
+        pass
+
+    def stop(self):
+        pass
+
 
 class Command:
     helpers: frozenset[int] = frozenset()
@@ -27,7 +34,9 @@ class Command:
 def notes(greeting, follows=True):
     account = Account()
     frames = [frame(at, reading(at), processes=[uses(1, 1)]) for at in (0, 1)]
-    Follower(Command(), Records(greeting, *frames), job(0, 1), None, account, follows).begin()
+    follower = Follower(Command(), Records(greeting, *frames), job(0, 1), None, account, follows)
+    follower.begin()
+    follower.end(Ended(0, None, 0.0, 0.0, None, BOOT_S + 1))
     return account.report().notes
 
 
@@ -47,3 +56,13 @@ def test_without_a_subreaper_every_device_counts():
     expected = f"{NO_SUBREAPER} So every device that was watched counts as the job's."
     assert expected in notes(hello(), follows=False)
     assert expected not in notes(hello())
+
+
+def test_what_waits_to_be_added_up_is_in_the_report_and_none_waits_long():
+    account = Account()
+    frames = [frame(at, reading(at, gpu_utilization=1.0)) for at in range(2 * MOST_WAITING)]
+    follower = Follower(Command(), Records(hello(), *frames), job(0), None, account, True)
+    follower.begin()
+    assert account.report().frames > MOST_WAITING
+    follower.end(Ended(0, None, 0.0, 0.0, None, frames[-1].boottime_s))
+    assert account.report().frames == len(frames)

@@ -272,8 +272,8 @@ def _events(found: Sequence[EventReport]) -> str:
             f"<td>{_safe(row.value)}</td></tr>"
         )
     return (
-        '<h2>Events</h2>\n<div class="wide"><table class="events">\n<tr><th>after</th><th>severity</th>'
-        "<th>what</th></tr>\n" + "\n".join(rows) + "\n</table></div>"
+        '<h2>Events</h2>\n<div class="wide"><table class="events">\n<tr><th>after</th>'
+        "<th>severity</th><th>what</th></tr>\n" + "\n".join(rows) + "\n</table></div>"
     )
 
 
