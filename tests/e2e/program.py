@@ -291,7 +291,7 @@ class Program:
         assert (code, self.errors) == (0, "")
         return self.out
 
-    def stop(self, enough: Callable[[Records], object] = lambda _: True) -> Records:
+    def stop(self, enough: Callable[[Records], object]) -> Records:
         """What it has printed once that is enough, or all of it where it ends before. Its reader
         goes away then, and it ends well.
         """
