@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from gputop import settings
 from gputop.commands.tui import forget_overrides, need_terminal
+from gputop.lean import import_asyncio
 
 HELP = "play a recording back"
 
@@ -45,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     chosen = settings.load(args)
     need_terminal("in a pipe or a script use `gputop report`.")
     forget_overrides()
+    gc.disable()  # until the first picture: nothing that the imports make is garbage
+    import_asyncio()
     from gputop.sources.recording import RecordingSource
 
     source = RecordingSource(args.file, args.at)

@@ -44,6 +44,8 @@ class AlertRecord(msgspec.Struct):
     active: bool
     before_start: bool
     """True for what happened before this program began to look."""
+    since_known: bool = True
+    """False where it lasted already at `since_utc`: it began at an unknown time before."""
 
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -62,7 +64,7 @@ def alert_record(alert: Alert, now: float) -> AlertRecord:
         worst=plain(alert.worst_detail), meaning=plain(alert.meaning), advice=alert.advice,
         since_utc=utc_text(alert.since_utc_s), since_utc_s=alert.since_utc_s,
         lasted_s=max(alert.lasted_s(now), 0.0), active=alert.active,
-        before_start=alert.before_start,
+        before_start=alert.before_start, since_known=alert.since_known,
     )  # fmt: skip
 
 
@@ -97,6 +99,7 @@ def past_lines(alerts: Iterable[Alert], now: float, width: int) -> list[str]:
             continue
         lasted = alert.lasted_s(now)
         began = local_time(alert.since_utc_s, "%Y-%m-%d %H:%M:%S")
+        began = began if alert.since_known else f"before {began}"
         when = "before the start" if alert.before_start else began
         detail = alert.worst_detail or alert.detail
         span = duration(lasted) if lasted else ""

@@ -82,10 +82,17 @@ class PastAlerts:
 
 
 class AlertLog:
-    """The warnings of one host."""
+    """The warnings of one host.
 
-    def __init__(self, thresholds: Thresholds | None = None) -> None:
+    Args:
+        thresholds: The edges.
+        whole: False where it begins in the middle of a recording: a warning that lasts there
+            began at an unknown time before.
+    """
+
+    def __init__(self, thresholds: Thresholds | None = None, whole: bool = True) -> None:
         self.thresholds = thresholds or Thresholds()
+        self._whole = whole
         self.past = PastAlerts()
         self._active: dict[tuple[str | None, str], Alert] = {}
         self._speaking: dict[tuple[str, str], tuple[float, float]] = {}
@@ -159,6 +166,7 @@ class AlertLog:
             if now - since < rule.holds_for(self.thresholds):
                 return
             alert = self._active[key] = _alert(rule, device, measured, since, utc - (now - since))
+            alert.since_known = self._whole or since != self._started_s
             _measure(alert, measured)
             self._changes.append(Change("begin", alert))
         _measure(alert, measured)

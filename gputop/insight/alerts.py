@@ -32,6 +32,8 @@ class Alert(Struct):
     worst_detail: str = ""
     until_s: float | None = None
     """CLOCK_BOOTTIME at which it ended; None while it lasts."""
+    since_known: bool = True
+    """False where it lasted already when what is known begins: then that is its `since_s`."""
     before_start: bool = False
     """True for what happened before this program began to look."""
 

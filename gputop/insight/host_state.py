@@ -15,11 +15,17 @@ JUDGED_OVER = 2
 
 
 class HostState:
-    """The store, and what is concluded from it after every frame."""
+    """The store, and what is concluded from it after every frame.
 
-    def __init__(self, thresholds: Thresholds | None = None) -> None:
+    Args:
+        thresholds: The edges of warnings and verdicts.
+        whole: False where the first record is one in the middle: what holds there began at an
+            unknown time before.
+    """
+
+    def __init__(self, thresholds: Thresholds | None = None, whole: bool = True) -> None:
         self.store = Store()
-        self.alerts = AlertLog(thresholds)
+        self.alerts = AlertLog(thresholds, whole)
         self.verdicts = VerdictBook(thresholds)
         self.process_history = ProcessHistory()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from gputop.model.frame import AnyRecord, Frame, Hello
 from gputop.query.moment import moment
 from gputop.recording import Block, Ending, Reader, RecordingIndex, read_block
 from gputop.sources.base import OnRecord, OnStatus, SourceState, SourceStatus
+from gputop.sources.rebuild import NewState, Rebuild
 
 SPEEDS = (1, 2, 4, 8, 16, 32, 64)
 FIRST_S = 120.0
@@ -38,7 +38,14 @@ MOST_AT_ONCE = 64
 GAP = 10.0
 """A hole of more intervals than this between two frames is skipped and not waited for."""
 
-OnJump = Callable[[Iterable[AnyRecord], float], None]
+WORK_S = 0.05
+"""So long at most is read between two looks at keys and at what is due to be played."""
+PICTURE_S = 1.0
+"""So long at most a picture is waited for before what can wait is read."""
+TOLD_PARTS = 50
+"""Steps in which it is told how far history has been read."""
+
+MakeState = Callable[[float, bool], NewState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +64,18 @@ class Playback:
     """The part of the file in which the blocks are known, 0 to 1."""
     known_utc_s: float = 0.0
     """What was before this is not in the charts and lists: it was jumped over."""
-    rebuilding: bool = False
-    """Earlier history is being read."""
+    rebuilt: float = 1.0
+    """The part of the earlier history that is read, 0 to 1; 1 where none is being read."""
 
     @property
     def at_end(self) -> bool:
         """True when there is no later frame."""
-        return self.utc_s >= self.last_utc_s
+        return self.indexed >= 1.0 and self.utc_s >= self.last_utc_s
 
-
-class _Interrupted(Exception):
-    """Another command came."""
+    @property
+    def rebuilding(self) -> bool:
+        """Whether earlier history is being read."""
+        return self.rebuilt < 1.0
 
 
 class RecordingSource:
@@ -92,7 +100,9 @@ class RecordingSource:
         self.reach_s = 0.0
         """How far back a jump rebuilds history: what the charts show."""
         self._index = RecordingIndex(path)
-        self._index.scan()
+        self._rebuild: Rebuild | None = None
+        self._picture_due = False
+        """Whether what was jumped to is still to be drawn; what can wait is read after that."""
         self._commands: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -112,18 +122,19 @@ class RecordingSource:
         self._start_utc_s = moment(at, first.utc_s) if at else first.utc_s
         self._on_record: OnRecord = lambda record: None
         self._on_status: OnStatus = lambda status: None
-        self._on_jump: OnJump = lambda records, to_s: None
+        self._make_state: MakeState = lambda to_s, whole: _NoState()
 
     @property
     def period_s(self) -> float:
         """Seconds from one frame to the next, as recorded."""
         return self._interval_s
 
-    def on_jump(self, take: OnJump) -> None:
-        """Have `take` called, in the source's thread, with all the records that lead up to the
-        target of a jump, and its CLOCK_BOOTTIME: the state is made anew from them.
+    def on_jump(self, make: MakeState) -> None:
+        """Have `make` called, in the source's thread, for a state to put in the place of the one
+        on screen: with the CLOCK_BOOTTIME it is made for, and whether it holds everything from
+        the recording's first frame on.
         """
-        self._on_jump = take
+        self._make_state = make
 
     def start(self, on_record: OnRecord, on_status: OnStatus) -> None:
         """Begin to play, from a thread of its own."""
@@ -139,7 +150,21 @@ class RecordingSource:
             self._stopping = True
             self._changed.notify()
 
-    # -- what the keys do; called in any thread
+    # -- called in any thread
+
+    def picture_stands(self) -> None:
+        """What was jumped to is drawn."""
+        with self._changed:
+            self._picture_due = False
+            self._changed.notify()
+
+    def reach(self, seconds: float) -> None:
+        """The charts show another time: history has to reach as far. What stands on the screen
+        stays until then.
+        """
+        longer, self.reach_s = seconds > self.reach_s, seconds
+        if longer:
+            self._tell(self._begin_rebuild)
 
     def toggle(self) -> None:
         """Stop where it is, or go on; at the end begin anew."""
@@ -190,39 +215,62 @@ class RecordingSource:
             self._changed.notify()
 
     def _run(self) -> None:
-        try:
-            self._seek(self._start_utc_s)
-            while self._index.scan():
-                self._set(indexed=self._index.scanned)
-            self._find_end()
-        except GputopError as problem:
-            self._fail(problem)
+        self._guarded(lambda: self._seek(self._start_utc_s))
         while not self._stopping:
-            try:
-                self._sleep()
-                while self._commands:
-                    self._commands.popleft()()
-                if self.playback.rebuilding:
-                    self._rebuild()
-                elif self.playback.playing:
-                    self._play()
-            except GputopError as problem:  # a broken line: elsewhere it may be whole
-                self._fail(problem)
+            self._guarded(self._turn)
 
-    def _fail(self, problem: GputopError) -> None:
-        self._problem = str(problem)
-        self._set(playing=False, rebuilding=False)
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except GputopError as problem:  # a broken line: elsewhere it may be whole
+            self._problem = str(problem)
+            self._rebuild = None
+            self._set(playing=False, rebuilt=1.0)
 
-    def _sleep(self) -> None:
-        wait: float | None
-        if self.playback.rebuilding:
-            wait = TICK_S  # the frame that was jumped to is drawn first
-        elif self.playback.playing:
-            wait = POLL_S if not self._ahead and self.playback.at_end else TICK_S
-        else:
-            wait = 2.0 if self.playback.growing else None
+    def _turn(self) -> None:
+        """Do what a key asks for and what is due; then some of what can wait."""
         with self._changed:
-            self._changed.wait_for(lambda: self._commands or self._stopping, wait)
+            self._changed.wait_for(lambda: self._commands or self._stopping, self._pause())
+        while self._commands:
+            self._commands.popleft()()
+        if self.playback.playing:
+            self._play()
+        if self._picture_due:
+            self._wait_for_picture()
+        elif self.playback.indexed < 1:
+            self._look_further()
+        elif self._rebuild is not None:
+            self._read_history(self._rebuild)
+
+    def _pause(self) -> float | None:
+        """Seconds until something is due; None where nothing will be."""
+        if self._picture_due or self.playback.indexed < 1 or self._rebuild is not None:
+            return 0.0
+        if self.playback.playing:
+            return POLL_S if not self._ahead and self.playback.at_end else TICK_S
+        return 2.0 if self.playback.growing else None
+
+    def _wait_for_picture(self) -> None:
+        """See that what was jumped to is drawn before anything else takes the processor."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._picture_due or self._commands or self._stopping, PICTURE_S
+            )
+            self._picture_due = self._picture_due and bool(self._commands)
+
+    def _look_further(self) -> None:
+        """Find more blocks; at the end of the file learn the last moment and how it ends."""
+        if self._index.scan():
+            self._tell_index()
+            return
+        self._set(indexed=1.0)
+        self._find_end()
+
+    def _tell_index(self) -> None:
+        header = self._index.blocks[-1].header
+        last = max(self.playback.last_utc_s, header.utc_s if header else 0.0)
+        # What is found while the end is looked for is not the whole until it is found.
+        self._set(indexed=min(self._index.scanned, 0.99), last_utc_s=last)
 
     def _set(self, **changes: object) -> None:
         """Change the playback, and the timing with it."""
@@ -310,14 +358,16 @@ class RecordingSource:
         """Show the frame of a moment at once; what led up to it is read next."""
         # The last block that is known reads on to the end of the file: look further first.
         while self._index.at_time(utc_s) == len(self._index.blocks) - 1 and self._index.scan():
-            self._set(indexed=self._index.scanned)
+            self._tell_index()
         number = self._index.at_time(utc_s)
         reader, ahead = self._open(number), deque[AnyRecord]()
-        still_true: dict[type, AnyRecord] = {}
-        kept: deque[AnyRecord] = deque()
+        kept: list[AnyRecord] = []
+        frames = 0
         for record in self._until(reader, utc_s, ahead):
-            if isinstance(record, Frame) and kept and isinstance(kept[-1], Frame):
-                kept.pop()
+            if isinstance(record, Frame):
+                frames += 1
+                if kept and isinstance(kept[-1], Frame):
+                    kept.pop()
             kept.append(record)
             if len(kept) > MOST_KEPT and isinstance(old := kept.popleft(), Hello | Frame):
                 still_true[type(old)] = old
@@ -325,30 +375,50 @@ class RecordingSource:
         for record in records:
             if isinstance(record, Frame):
                 self._arrived(record)
-        self._on_jump(records, self._now_s)
+        whole = number == 0 and frames == 1
+        state = self._make_state(self._now_s, whole)
+        for record in kept:
+            state.apply(record)
         self._block, self._reader, self._ahead = number, reader, ahead
-        self._set(known_utc_s=self.playback.utc_s, rebuilding=True)
+        self._anchor = None
+        self._picture_due = True
+        self.playback = replace(self.playback, known_utc_s=self.playback.utc_s)
+        state.show()
+        self._begin_rebuild()
 
-    def _rebuild(self) -> None:
-        """Make the state again from all that led up to the frame on screen. Another command ends
-        it; it begins anew when that is done.
-        """
-        now = self.playback.utc_s
+    def _begin_rebuild(self) -> None:
+        """Make the state again from all that leads up to the frame on screen."""
+        play = self.playback
         reach = max(FIRST_S, min(self.reach_s, FARTHEST_S))
-        first, number = self._index.at_time(now - reach), self._index.at_time(now)
-        reader, ahead = self._open(number), deque[AnyRecord]()
+        first = self._index.at_time(play.utc_s - reach)
+        header = self._index.blocks[first].header
+        begin = header.utc_s if header else play.first_utc_s
+        if begin >= play.known_utc_s or play.known_utc_s <= play.first_utc_s:
+            self._rebuild = None  # all that there is stands on the screen
+            self._set(rebuilt=1.0)
+            return
+        state = self._make_state(self._now_s, first == 0)
+        self._rebuild = Rebuild(state, self._from(first), begin)
+        self._set(rebuilt=0.0)
 
-        def lead() -> Iterator[AnyRecord]:
-            for earlier in range(first, number):
-                yield from self._uninterrupted(self._open(earlier))
-            yield from self._uninterrupted(self._until(reader, now, ahead))
+    def _read_history(self, rebuild: Rebuild) -> None:
+        now = self.playback.utc_s
+        if rebuild.work(now, WORK_S):
+            self._rebuild = None
+            self._set(known_utc_s=rebuild.begin_utc_s, rebuilt=1.0)
+            return
+        done = int(rebuild.done(now) * TOLD_PARTS) / TOLD_PARTS
+        if done < 1.0 and done != self.playback.rebuilt:
+            self._set(rebuilt=done)
 
-        with contextlib.suppress(_Interrupted):
-            self._on_jump(lead(), self._now_s)
-            self._block, self._reader, self._ahead = number, reader, ahead
-            begin = self._index.blocks[first].header
-            known = begin.utc_s if begin else self.playback.first_utc_s
-            self._set(known_utc_s=known, rebuilding=False)
+    def _from(self, number: int) -> Iterator[AnyRecord]:
+        """The records from a block on, as far as there are any."""
+        while number < len(self._index.blocks):
+            reader = self._open(number)
+            yield from reader
+            if reader.open_ended:
+                return
+            number += 1
 
     def _until(self, reader: Reader, utc_s: float, ahead: deque[AnyRecord]) -> Iterator[AnyRecord]:
         """The records up to the last frame at or before a moment, and one frame at least; the one
@@ -362,13 +432,6 @@ class RecordingSource:
                     return
                 any_frame = True
             yield record
-
-    def _uninterrupted(self, records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
-        for record in records:
-            if self._stopping or self._commands:
-                raise _Interrupted
-            yield record
-            time.sleep(0)  # whoever draws or answers a key need not wait its turn
 
     def _frame_before(self) -> float:
         """The moment of the frame before the one on screen."""
@@ -400,6 +463,16 @@ class RecordingSource:
         for record in reader:
             if isinstance(record, Frame):
                 last = record.utc_s
-        self._set(last_utc_s=max(last, self.playback.last_utc_s), indexed=1.0)
+        self._set(last_utc_s=max(last, self.playback.last_utc_s))
         if reader.ending is not None:
             self._take_ending(reader.ending)
+
+
+class _NoState:
+    """Where nobody keeps one."""
+
+    def apply(self, record: AnyRecord) -> None:
+        """Nothing."""
+
+    def show(self) -> None:
+        """Nothing."""

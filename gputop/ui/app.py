@@ -204,12 +204,12 @@ class GputopApp(DiffDisplay[int], App[int]):
     def _take_in(self) -> None:
         """Take every record that has come, and show what they add up to."""
         self._woken = False
-        shown = False
+        shown = jumped = False
         while self._inbox:
             record = self._inbox.popleft()
             if isinstance(record, HostState):
                 self.state = record
-                shown = True
+                shown = jumped = True
                 continue
             self.state.apply(record)
             if self.recorder is not None:
@@ -232,6 +232,8 @@ class GputopApp(DiffDisplay[int], App[int]):
                 self._show()
             if not self._complete and self.view.ready:
                 self.call_after_refresh(self._load_the_rest)
+            if jumped and self.replay is not None:
+                self.call_after_refresh(self.replay.picture_stands)
 
     def _write_sequence(self, sequence: str) -> None:
         """A control sequence that draws nothing, such as the bell."""

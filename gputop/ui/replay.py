@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gputop.errors import UsageError
@@ -13,6 +12,7 @@ from gputop.model.frame import AnyRecord
 from gputop.settings import Settings
 from gputop.sources.base import Source
 from gputop.sources.marks import MarkSearch
+from gputop.sources.rebuild import NewState
 from gputop.sources.recording import Playback, RecordingSource
 from gputop.text import local_time
 
@@ -34,6 +34,7 @@ class Replay:
         """Up to here they all are."""
         self._app = app
         self._thresholds = Thresholds.of(settings)
+        self._searching = False
         self._search = MarkSearch(source.path, self._thresholds, self._found)
         source.reach_s = settings.window
 
@@ -48,9 +49,15 @@ class Replay:
         return self.source.playback
 
     def start(self) -> None:
-        """Begin to look for events, and take the state after each jump."""
-        self.source.on_jump(self._jumped)
-        self._search.start()
+        """Take the state after each jump."""
+        self.source.on_jump(self._new_state)
+
+    def picture_stands(self) -> None:
+        """What was jumped to is drawn: now for what can wait."""
+        self.source.picture_stands()
+        if not self._searching:
+            self._searching = True
+            self._search.start()
 
     def stop(self) -> None:
         """Leave no search behind."""
@@ -58,10 +65,7 @@ class Replay:
 
     def reach(self, seconds: float) -> None:
         """The charts show another time: history has to reach as far."""
-        longer = seconds > self.source.reach_s
-        self.source.reach_s = seconds
-        if longer:
-            self.source.seek(self.playback.utc_s)
+        self.source.reach(seconds)
 
     def act(self, what: str, amount: int) -> None:
         """Do what a key says."""
@@ -109,13 +113,9 @@ class Replay:
             return f"No event after this up to {upto}; the rest is still being searched."
         return "There is no event after this."
 
-    def _jumped(self, records: Iterable[AnyRecord], to_s: float) -> None:
+    def _new_state(self, to_s: float, whole: bool) -> NewState:
         """Called in the source's thread."""
-        state = HostState(self._thresholds)
-        for record in records:
-            state.apply(record, to_s - record.boottime_s)
-        state.alerts.take_changes()
-        self._app.take_state(state)
+        return _NewState(self._app, HostState(self._thresholds, whole), to_s)
 
     def _found(self, news: Mark | Searched) -> None:
         """Called in the search's thread."""
@@ -126,3 +126,19 @@ class Replay:
             while place and self.marks[place - 1].utc_s > news.utc_s:
                 place -= 1
             self.marks.insert(place, news)
+
+
+class _NewState:
+    """A state in the making, in the source's thread."""
+
+    def __init__(self, app: GputopApp, state: HostState, to_s: float) -> None:
+        self._app, self._state, self._to_s = app, state, to_s
+
+    def apply(self, record: AnyRecord) -> None:
+        """Take the next record."""
+        self._state.apply(record, self._to_s - record.boottime_s)
+
+    def show(self) -> None:
+        """Take the place of the app's state; what it went through happened when it was recorded."""
+        self._state.alerts.take_changes()
+        self._app.take_state(self._state)

@@ -111,7 +111,7 @@ class WarningList(Page):
         line.add(glyphs.cursor if picked else " ", palette.style("accent", ground, bold=True))
         mark = f"{glyphs.severity(alert.severity)} {alert.severity:<8} "
         line.add(mark, palette.style(role, ground, bold=alert.active))
-        since = when(alert.since_utc_s, self._view.utc_s)[: columns.since - 1].strip()
+        since = since_text(alert, self._view.utc_s)[: columns.since - 1].strip()
         line.add(f"{since:>{columns.since - 1}} ", plain)
         lasted = lasted_text(alert, self._view.now, columns.lasted - 2)
         line.add(f"{lasted:>{columns.lasted - 2}}  ", plain)
@@ -184,14 +184,22 @@ def state(alert: Alert) -> str:
     """Whether it lasts, in a word or two."""
     if alert.before_start:
         return "before start"
-    return "lasting" if alert.active else "over"
+    words = "lasting" if alert.active else "over"
+    if alert.since_known:
+        return words
+    return f"{words}, begun before {text.local_time(alert.since_utc_s, '%H:%M:%S')}"
+
+
+def since_text(alert: Alert, now_utc_s: float) -> str:
+    """When it began, as far as that is known."""
+    return when(alert.since_utc_s, now_utc_s) if alert.since_known else "earlier"
 
 
 def lasted_text(alert: Alert, now: float, room: int) -> str:
     """How long it lasts or lasted; of a moment nothing, or that it was before the start."""
     lasted = alert.lasted_s(now)
     if lasted or alert.active:
-        return text.fit(text.duration(lasted), room)
+        return text.fit(("" if alert.since_known else ">") + text.duration(lasted), room)
     return "before" if alert.before_start else ""
 
 

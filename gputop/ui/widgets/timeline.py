@@ -52,7 +52,7 @@ def _more(replay: Replay) -> str:
     if play.indexed < 1:
         return f"indexing {play.indexed:.0%}"
     if play.rebuilding:
-        return "reading history"
+        return f"reading history {play.rebuilt:.0%}"
     span = play.last_utc_s - play.first_utc_s
     done = (replay.searched_utc_s - play.first_utc_s) / span if span > 0 else 1.0
     if done < 0.995 and not play.growing:
