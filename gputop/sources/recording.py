@@ -345,8 +345,9 @@ class RecordingSource:
             self._take_ending(self._reader.ending)
 
     def _take_ending(self, ending: Ending) -> None:
-        if ending.state == "cut":
+        if ending.state == "cut" and not self._problem:
             self._problem = f"{self.path.name}: {ending.sentence}"
+            self._set()  # it is told at once
         growing = ending.state == "growing"
         playing = self.playback.playing and (growing or not self.playback.at_end)
         if (growing, playing) != (self.playback.growing, self.playback.playing):
@@ -361,23 +362,25 @@ class RecordingSource:
             self._tell_index()
         number = self._index.at_time(utc_s)
         reader, ahead = self._open(number), deque[AnyRecord]()
-        kept: list[AnyRecord] = []
+        # The hello in force stands apart, lest very many events push it out.
+        hello: list[AnyRecord] = []
+        before: deque[AnyRecord] = deque(maxlen=MOST_KEPT)
+        behind: deque[AnyRecord] = deque(maxlen=MOST_KEPT)
         frames = 0
         for record in self._until(reader, utc_s, ahead):
             if isinstance(record, Frame):
-                frames += 1
-                if kept and isinstance(kept[-1], Frame):
-                    kept.pop()
-            kept.append(record)
-            if len(kept) > MOST_KEPT and isinstance(old := kept.popleft(), Hello | Frame):
-                still_true[type(old)] = old
-        records = [*still_true.values(), *kept]
-        for record in records:
-            if isinstance(record, Frame):
-                self._arrived(record)
-        whole = number == 0 and frames == 1
-        state = self._make_state(self._now_s, whole)
-        for record in kept:
+                frames, target = frames + 1, record
+                before += behind
+                behind.clear()
+            elif isinstance(record, Hello) and not frames:
+                hello = [record]
+            else:
+                behind.append(record)
+        if not frames:
+            return
+        self._arrived(target)
+        state = self._make_state(self._now_s, number == 0 and frames == 1)
+        for record in (*hello, *before, target, *behind):
             state.apply(record)
         self._block, self._reader, self._ahead = number, reader, ahead
         self._anchor = None

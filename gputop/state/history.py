@@ -98,7 +98,8 @@ class Ring:
         place = number % self.size * _BUCKET.size
         if number == self.newest + 1:  # the usual case: what stands in the bucket is too old
             self.newest = number
-            _BUCKET.pack_into(self._cells, place, low, mean, high, min(count, MOST_READINGS))
+            kept = count if count < MOST_READINGS else MOST_READINGS
+            _BUCKET.pack_into(self._cells, place, low, mean, high, kept)
             return
         if (number != self.newest or number < 0) and not self._make_room(number):
             return
@@ -109,7 +110,8 @@ class Ring:
             mean = had_mean + (mean - had_mean) * (count / (had + count))
             high = high if high > had_high else had_high
             count += had
-        _BUCKET.pack_into(self._cells, place, low, mean, high, min(count, MOST_READINGS))
+        kept = count if count < MOST_READINGS else MOST_READINGS
+        _BUCKET.pack_into(self._cells, place, low, mean, high, kept)
 
     def _make_room(self, number: int) -> bool:
         """Open the bucket `number`; False when it is older than the ring reaches."""

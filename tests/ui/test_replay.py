@@ -3,24 +3,28 @@
 import pytest
 from textual.widgets import Input
 
-from gputop.insight.host_state import HostState
 from gputop.model.frame import Frame
 from gputop.recording import RecordingWriter
 from gputop.recording import writer as writing
 from gputop.sources.recording import RecordingSource
 from tests.demo_records import START_S, demo_records
-from tests.ui.replay import recorded, replay_app, replay_is_ready, wait_until
+from tests.ui.replay import (
+    SECONDS,
+    charts,
+    played_to,
+    recorded,
+    recorded_demo,
+    replay_app,
+    stopped_at,
+    wait_until,
+)
 from tests.ui.source import screen_lines
-
-SECONDS = 200
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """Writing it is a third of a test here, and nobody changes it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writing, "BLOCK_FRAMES", 25)
-        return recorded(tmp_path_factory.mktemp("replay"), demo_records(8, SECONDS))
+    return recorded_demo(tmp_path_factory.mktemp("replay"))
 
 
 @pytest.fixture
@@ -28,37 +32,9 @@ def source(path):
     return RecordingSource(path)
 
 
-def played_to(seconds):
-    """The state that playing from the start would have made."""
-    state = HostState()
-    for record in demo_records(8, SECONDS):
-        if record.boottime_s <= START_S + seconds:
-            state.apply(record)
-    return state
-
-
 def verdict_key(state, device):
     verdict = state.verdicts.of(device.uuid)
     return verdict.key if verdict else None
-
-
-async def stopped_at(app, pilot, source, seconds):
-    await replay_is_ready(app, pilot)
-    if source.playback.playing:
-        source.toggle()
-    source.seek(source.playback.first_utc_s + seconds)
-    await wait_until(pilot, lambda: app.view.now == START_S + seconds)
-    await wait_until(pilot, lambda: not source.playback.rebuilding)
-    await pilot.pause()
-
-
-def charts(state, metric, end, seconds=60):
-    return [
-        series.span(second, second + 1)
-        for device in state.store.devices
-        if (series := device.history.series(metric))
-        for second in range(int(end - seconds), int(end) + 1)
-    ]
 
 
 async def test_it_says_that_it_is_a_replay_and_when_that_was(source):
