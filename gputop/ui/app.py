@@ -139,6 +139,10 @@ class GputopApp(DiffDisplay[int], App[int]):
         """The keys that this source has besides those of the screens."""
         return REPLAY_KEYS if self.replay else ()
 
+    def can_do(self, key: Key) -> bool:
+        """Whether a key does anything with this source."""
+        return self.source.live or not key.live
+
     def get_default_screen(self) -> Screen[None]:
         """The overview is the first screen: none is made only to be covered by it."""
         return self.overview
@@ -572,7 +576,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         """Every action by its name, and every theme."""
         keys = screen.keys if isinstance(screen, ViewScreen) else ()
         for key in (*self.source_keys, *APP_KEYS, *keys):
-            if key.palette:
+            if key.palette and self.can_do(key):
                 title = f"{key.label.capitalize()} ({key.shown})"
                 yield SystemCommand(title, key.help, partial(self.press, key))
         for name in PALETTES:
@@ -581,8 +585,9 @@ class GputopApp(DiffDisplay[int], App[int]):
         for form in ("text", "json", "csv", "openmetrics", "svg"):
             yield SystemCommand(f"Snapshot as {form}", f"Write a snapshot in the {form} format.",
                                 partial(self.action_snapshot, form))  # fmt: skip
-        yield SystemCommand("Read the slow values now", "Fans, ECC, links, limits at once.",
-                            partial(self.source.send, ReadSlow()))  # fmt: skip
+        if self.source.live:
+            yield SystemCommand("Read the slow values now", "Fans, ECC, links, limits at once.",
+                                partial(self.source.send, ReadSlow()))  # fmt: skip
 
 
 def _speaks_unicode() -> bool:

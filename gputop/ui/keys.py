@@ -38,6 +38,10 @@ class Key(Struct, frozen=True):
     """Its rank in the footer, 1 first; 0 keeps it out."""
     palette: bool = True
     """Whether the command palette offers it."""
+    live: bool = False
+    """Whether it does nothing in a replay."""
+    speaks_for: str = ""
+    """Another key that its words tell of too."""
     typing: bool = False
     """Whether what is typed behind it is text. It then acts before the next key is looked at: keys
     that came together, as over a slow link, must not be taken for shortcuts.
@@ -69,7 +73,7 @@ APP_KEYS: tuple[Key, ...] = (
     Key("redraw", "ctrl+l", "Ctrl-L", "redraw", "Draw the whole screen again.", "Everywhere"),
     Key("release", "x", "x", "release",
         "Let go of the driver, for a GPU reset or a MIG change; x again takes it back.",
-        "Everywhere", footer=13),
+        "Everywhere", footer=13, live=True),
     Key("suspend_process", "ctrl+z", "Ctrl-Z", "suspend", "Back to the shell; `fg` returns.",
         "Everywhere", palette=False),
     Key("switch", "tab,shift+tab", "Tab", "switch", "Switch between devices and processes.",
@@ -85,7 +89,7 @@ APP_KEYS: tuple[Key, ...] = (
     Key("snapshot", "e", "e", "snapshot", "Write a snapshot file and show its path.", "Files",
         footer=6),
     Key("record", "R", "R", "record", "Record what comes in to a file; R again ends it.", "Files",
-        footer=8),
+        footer=8, live=True),
     Key("copy", "y", "y", "copy", "Copy the UUID or PID under the cursor (OSC 52).", "Files"),
 )  # fmt: skip
 
@@ -109,7 +113,7 @@ REPLAY_KEYS: tuple[Key, ...] = (
     Key("app.pause", "p", "p", "play/stop", "Stop the replay, or let it go on.", "Replay",
         footer=2, palette=False),
     Key("app.faster", "plus,equals_sign", "+ -", "speed", "Play faster or slower, 1x to 64x.",
-        "Replay", footer=2, palette=False),
+        "Replay", footer=2, palette=False, speaks_for="minus"),
     Key("app.replay('skip',10)", "right_parenthesis", ")", "+10 s", "Ten seconds forward.",
         "Replay"),
     Key("app.replay('skip',-10)", "left_parenthesis", "(", "-10 s", "Ten seconds back.", "Replay"),

@@ -108,10 +108,12 @@ class Replay:
     def _nothing(self, direction: int) -> str:
         if direction < 0:
             return "There is no event before this."
-        if self.searched_utc_s < self.playback.last_utc_s - 1:
-            upto = local_time(max(self.searched_utc_s, self.playback.first_utc_s), "%H:%M:%S")
-            return f"No event after this up to {upto}; the rest is still being searched."
-        return "There is no event after this."
+        if self.searched_utc_s >= self.playback.last_utc_s - 1:
+            return "There is no event after this."
+        upto = local_time(max(self.searched_utc_s, self.playback.first_utc_s), "%H:%M:%S")
+        if self.searched_utc_s <= self.playback.utc_s:
+            return f"Events are searched up to {upto} so far, not yet up to here."
+        return f"No event after this up to {upto}; the rest is still being searched."
 
     def _new_state(self, to_s: float, whole: bool) -> NewState:
         """Called in the source's thread."""

@@ -1,5 +1,7 @@
 """A recording in the screens: keys, jumps, and a state that is what playing would have made."""
 
+from dataclasses import replace
+
 import pytest
 from textual.widgets import Input
 
@@ -225,3 +227,84 @@ async def test_keys_to_go_back_that_come_at_once_go_back_once(source):
         screen.action_back()
         await pilot.pause()
         assert app.screen is app.overview
+
+
+async def test_a_click_on_the_timeline_goes_there(source):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 20)
+        row = screen_lines(app)[1]
+        begin, end = row.index("─"), row.rindex("─")
+        for x, share in ((begin, 0.0), (end, 1.0), ((begin + end) // 2, 0.5)):
+            await pilot.click("#header", offset=(x, 1))
+            wanted = START_S + share * SECONDS
+            await wait_until(pilot, lambda wanted=wanted: abs(app.view.now - wanted) <= 2)
+        at = source.playback.utc_s
+        await pilot.click("#header", offset=(2, 1))
+        await pilot.click("#header", offset=(begin, 0))
+        await pilot.pause()
+        assert source.playback.utc_s == at
+
+
+async def test_the_timeline_is_of_the_moment_that_is_drawn(source):
+    """The source may be at another one already: what stands together belongs together."""
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 100)
+        source.playback = replace(source.playback, utc_s=source.playback.first_utc_s + 50)
+        app._redraw_age()
+        await pilot.pause()
+        assert "1:40 of 3:20" in screen_lines(app)[1]
+
+
+@pytest.mark.parametrize(("width", "words"), [(60, "history 40%"), (120, "reading history 40%")])
+async def test_it_says_what_it_does_however_narrow(source, width, words):
+    app = replay_app(source)
+    async with app.run_test(size=(width, 20)) as pilot:
+        await stopped_at(app, pilot, source, 100)
+        source.faster(6)
+        await wait_until(pilot, lambda: source.playback.speed == 64)
+        source.playback = replace(source.playback, rebuilt=0.4, playing=True)
+        app._redraw_age()
+        await pilot.pause()
+        row = screen_lines(app)[1]
+        assert row.startswith(" playing 64x ")
+        assert f" {words} " in row
+        assert "1:40 of 3:20" in row
+
+
+async def test_no_key_is_offered_that_does_nothing_here(source):
+    app = replay_app(source)
+    async with app.run_test(size=(200, 50)) as pilot:
+        await stopped_at(app, pilot, source, 5)
+        footer = screen_lines(app)[-1]
+        assert "+ - speed" in footer
+        for words in ("R record", "- slower", "x release"):
+            assert words not in footer
+        titles = [command.title for command in app.get_system_commands(app.screen)]
+        assert "Next event (f)" in titles
+        assert not {"Record (R)", "Release (x)", "Read the slow values now"} & set(titles)
+
+
+async def test_what_is_said_where_events_are_not_searched_yet(source):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 100)
+        app.replay.searched_utc_s = source.playback.first_utc_s + 50
+        app.replay.marks.clear()
+        assert "not yet up to here" in app.replay._nothing(1)
+        app.replay.searched_utc_s = source.playback.first_utc_s + 150
+        assert "the rest is still being searched" in app.replay._nothing(1)
+        app.replay.searched_utc_s = source.playback.last_utc_s
+        assert app.replay._nothing(1) == "There is no event after this."
+
+
+async def test_the_moment_is_seen_while_a_time_is_typed(source):
+    app = replay_app(source)
+    async with app.run_test(size=(60, 15)) as pilot:
+        await stopped_at(app, pilot, source, 100)
+        await pilot.press("a")
+        await pilot.pause()
+        lines = screen_lines(app)
+        assert "1:40 of 3:20" in lines[1]
+        assert any("a time" in line for line in lines)

@@ -20,7 +20,7 @@ class GoToScreen(ModalScreen[None]):
     """A line to type in, over what was there."""
 
     DEFAULT_CSS = """
-    GoToScreen { align: center middle; background: $background 0%; }
+    GoToScreen { align: center middle; }
     GoToScreen > Vertical {
         width: 90%; max-width: 66; height: auto; background: $panel; padding: 1 2;
     }
@@ -46,6 +46,10 @@ class GoToScreen(ModalScreen[None]):
             yield line
             yield Static(HINT, id="go-to-hint", markup=False)
             yield Static("", id="go-to-error", markup=False)
+
+    def on_mount(self) -> None:
+        """Let the moment that it is about be seen."""
+        self.styles.background = "transparent"  # the app has a rule for all screens
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Go there, or say what is wrong."""

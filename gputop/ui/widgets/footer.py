@@ -45,8 +45,8 @@ class Footer(LineWidget):
         line.add(" ", word_style)
         self._drawn = []
         here = self.gputop.source_keys
-        taken = {key.keys for key in here}
-        own = [key for key in self._keys if key.keys not in taken]
+        taken = {keys for key in here for keys in (key.keys, key.speaks_for)}
+        own = [key for key in self._keys if key.keys not in taken and self.gputop.can_do(key)]
         offered = (key for key in (*here, *own) if key.footer)
         for key in sorted(offered, key=lambda key: key.footer):
             shown = key.shown.split(",")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.style import Style
+from textual import events
 from textual.strip import Strip
 
 from gputop import text
@@ -10,7 +11,7 @@ from gputop.model.nvml_tables import Severity
 from gputop.ui.view import View
 from gputop.ui.widgets.base import LineWidget, blank
 from gputop.ui.widgets.line import Line
-from gputop.ui.widgets.timeline import timeline
+from gputop.ui.widgets.timeline import layout, timeline
 
 
 class Header(LineWidget):
@@ -29,6 +30,15 @@ class Header(LineWidget):
     def on_mount(self) -> None:
         """Take its rows."""
         self.styles.height = self.rows
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a replay's timeline goes there."""
+        replay = self.gputop.replay
+        if replay is None or event.y != 1:
+            return
+        moment = layout(self.gputop, replay, self.size.width).moment(event.x, replay.playback)
+        if moment is not None:
+            replay.source.seek(moment)
 
     def show(self, view: View, behind_s: float | None) -> None:
         """Take the newest view; `behind_s` is set when frames have stopped coming."""
