@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from gputop.model.frame import Frame
 from gputop.recording import RecordingIndex
 from gputop.recording import reader as reading
 from gputop.sources import recording as playing
@@ -72,7 +73,7 @@ async def test_the_first_picture_waits_for_neither_index_nor_events(path, monkey
     def noting(call):
         return lambda *arguments: (stood.append(app.view.ready), call(*arguments))[1]
 
-    monkeypatch.setattr(playing, "PICTURE_S", 60.0)
+    monkeypatch.setattr(playing, "PICTURE_S", 1e6)
     source = RecordingSource(path)
     monkeypatch.setattr(source, "_look_further", noting(source._look_further))
     monkeypatch.setattr(MarkSearch, "start", noting(MarkSearch.start))
@@ -87,8 +88,8 @@ def test_what_can_wait_is_read_without_a_picture_too(source, monkeypatch):
     """Where the terminal stands still."""
     monkeypatch.setattr(playing, "PICTURE_S", 0.0)
     source._seek(source.playback.first_utc_s + 100)
-    assert source._picture_due
     source._turn()
+    assert source.playback.indexed == 0, "the picture comes first"
     source._turn()
     assert source.playback.indexed > 0
 
@@ -105,14 +106,15 @@ def test_a_jump_reads_its_block_and_shows_one_frame(source, monkeypatch):
 
     class State:
         def apply(self, record):
-            shown.append(type(record).__name__)
+            shown.append(record)
 
         def show(self):
             shown.append(len(decoded))
 
     source.on_jump(lambda to_s, whole: State())
-    source._seek(source.playback.first_utc_s + 149)
-    assert shown.count("Frame") == 1
+    target = source.playback.first_utc_s + 149
+    source._seek(target)
+    assert [record.utc_s for record in shown if isinstance(record, Frame)] == [target]
     assert shown[-1] <= 25 + 5, "a block's frames, its header, the hello, and one frame more"
 
 
@@ -216,3 +218,18 @@ def test_opening_looks_through_nothing(path, monkeypatch):
     monkeypatch.setattr(RecordingIndex, "scan", lambda self: scanned.append(1))
     assert RecordingSource(path).playback.first_utc_s
     assert not scanned
+
+
+def test_it_tells_how_far_history_is_read(source, monkeypatch):
+    monkeypatch.setattr(playing, "WORK_S", 0.0)
+    monkeypatch.setattr(playing, "PICTURE_S", 0.0)
+    while source.playback.indexed < 1:
+        source._look_further()
+    source._seek(source.playback.first_utc_s + 150)
+    told = []
+    source._on_status = lambda status: told.append(source.playback.rebuilt)
+    while source.playback.rebuilding:
+        source._turn()
+    assert told == sorted(told)
+    assert len(set(told)) > 10
+    assert told[-1] == 1.0
