@@ -6,7 +6,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gputop.model.codec import decode, encode
@@ -90,6 +90,7 @@ def test_any_frames_come_back_from_deltas(made):
         assert decoder.decode(msgspec.json.decode(line, type=type(delta))) == frame
 
 
+@example([1.5, 2.5, None, 9.5, 10.5, 1e18, 10.5, 11.5, 7.123, 8.125])
 @given(st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(
     -(2**62), 2**62), min_size=2, max_size=8))  # fmt: skip
 def test_any_numbers_come_back(values):
