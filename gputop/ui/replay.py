@@ -97,22 +97,28 @@ class Replay:
         now = self.playback.utc_s
         if direction > 0:
             found = next((m for m in self.marks if m.utc_s > now + NEAR_S), None)
-        else:
+        elif self._searched(now):
             found = next((m for m in reversed(self.marks) if m.utc_s < now - NEAR_S), None)
+        else:
+            found = None  # the last one that is known need not be the one before
         if found is None:
             self._app.notify(self._nothing(direction), timeout=4)
             return
         self.source.seek(found.utc_s + NEAR_S)
         self._app.notify(f"{found.where}: {found.title}", timeout=4)
 
+    def _searched(self, utc_s: float) -> bool:
+        """Whether all events up to a moment are known."""
+        return self.searched_utc_s >= utc_s - 1
+
     def _nothing(self, direction: int) -> str:
+        upto = local_time(max(self.searched_utc_s, self.playback.first_utc_s), "%H:%M:%S")
+        if not self._searched(self.playback.utc_s):
+            return f"Events are searched up to {upto} so far, not yet up to here."
         if direction < 0:
             return "There is no event before this."
-        if self.searched_utc_s >= self.playback.last_utc_s - 1:
+        if self._searched(self.playback.last_utc_s):
             return "There is no event after this."
-        upto = local_time(max(self.searched_utc_s, self.playback.first_utc_s), "%H:%M:%S")
-        if self.searched_utc_s <= self.playback.utc_s:
-            return f"Events are searched up to {upto} so far, not yet up to here."
         return f"No event after this up to {upto}; the rest is still being searched."
 
     def _new_state(self, to_s: float, whole: bool) -> NewState:

@@ -17,6 +17,7 @@ from gputop.state.process_history import ProcessHistory
 from gputop.state.store import Store
 from gputop.text import Units
 from gputop.ui import glyphs
+from gputop.ui.keys import Key
 from gputop.ui.themes import DARK, Palette, textual_theme
 from gputop.ui.view import View, take
 
@@ -58,6 +59,9 @@ class SmallApp(App[Any]):
         self._widget = widget
         self.register_theme(textual_theme(palette))
         self.theme = palette.name
+
+    def can_do(self, key: Key) -> bool:
+        return True
 
     def compose(self) -> Any:
         if self._widget is not None:

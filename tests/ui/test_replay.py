@@ -279,7 +279,7 @@ async def test_no_key_is_offered_that_does_nothing_here(source):
         await stopped_at(app, pilot, source, 5)
         footer = screen_lines(app)[-1]
         assert "+ - speed" in footer
-        for words in ("R record", "- slower", "x release"):
+        for words in ("R record", "- slower", "x release", "K signal"):
             assert words not in footer
         titles = [command.title for command in app.get_system_commands(app.screen)]
         assert "Next event (f)" in titles
@@ -293,10 +293,28 @@ async def test_what_is_said_where_events_are_not_searched_yet(source):
         app.replay.searched_utc_s = source.playback.first_utc_s + 50
         app.replay.marks.clear()
         assert "not yet up to here" in app.replay._nothing(1)
+        assert "not yet up to here" in app.replay._nothing(-1)
         app.replay.searched_utc_s = source.playback.first_utc_s + 150
         assert "the rest is still being searched" in app.replay._nothing(1)
         app.replay.searched_utc_s = source.playback.last_utc_s
         assert app.replay._nothing(1) == "There is no event after this."
+
+
+async def test_the_event_before_is_not_taken_for_one_much_earlier(source, monkeypatch):
+    """Between the last one that is known and here others may be found yet."""
+    app, said = replay_app(source), []
+    monkeypatch.setattr(app, "notify", lambda words, **_: said.append(words))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await stopped_at(app, pilot, source, 190)
+        first, searched = source.playback.first_utc_s, app.replay.searched_utc_s
+        app.replay.searched_utc_s = first + 100
+        await pilot.press("F")
+        await wait_until(pilot, lambda: said)
+        assert "not yet up to here" in said[0]
+        app.replay.searched_utc_s = searched
+        await pilot.press("F")
+        await wait_until(pilot, lambda: app.view.now < START_S + 190)
+        assert source.playback.utc_s > first + 100
 
 
 async def test_the_moment_is_seen_while_a_time_is_typed(source):

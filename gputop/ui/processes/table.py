@@ -52,7 +52,8 @@ NOTED_S = 5.0
 
 def _key(action: str, keys: str, shown: str, label: str, meaning: str, footer: int = 0) -> Key:
     moves = action.startswith(("row", "page", "first", "last", "scroll"))
-    return Key(action, keys, shown, label, meaning, "Processes", footer, palette=not moves)
+    return Key(action, keys, shown, label, meaning, "Processes", footer, palette=not moves,
+               live=action in ("tag", "signal"))  # fmt: skip
 
 
 TABLE_KEYS: tuple[Key, ...] = (

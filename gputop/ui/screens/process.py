@@ -35,7 +35,17 @@ from gputop.ui.widgets.page import Page
 
 PROCESS_KEYS: tuple[Key, ...] = (
     Key("back", "escape", "Esc", "back", "Back to the table.", "Process screen", 1, False),
-    Key("signal", "K", "K", "signal", "Send a signal to the process.", "Process screen", 2, False),
+    Key(
+        "signal",
+        "K",
+        "K",
+        "signal",
+        "Send a signal to the process.",
+        "Process screen",
+        2,
+        False,
+        live=True,
+    ),
 )
 
 SIDE_BY_SIDE = 100
