@@ -9,6 +9,7 @@ from gputop.model.frame import Frame
 from gputop.recording import RecordingWriter
 from gputop.recording import writer as writing
 from gputop.sources.recording import RecordingSource
+from gputop.ui.widgets.timeline import STATE_CELLS, layout
 from tests.demo_records import START_S, demo_records
 from tests.ui.replay import (
     SECONDS,
@@ -233,14 +234,17 @@ async def test_a_click_on_the_timeline_goes_there(source):
     app = replay_app(source)
     async with app.run_test(size=(120, 40)) as pilot:
         await stopped_at(app, pilot, source, 20)
-        row = screen_lines(app)[1]
-        begin, end = row.index("─"), row.rindex("─")
-        for x, share in ((begin, 0.0), (end, 1.0), ((begin + end) // 2, 0.5)):
-            await pilot.click("#header", offset=(x, 1))
+        begin = end = 0
+        for share in (0.0, 1.0, 0.5):
+            await wait_until(pilot, lambda: not source.playback.rebuilding)
+            row = layout(app, app.replay, 120)
+            begin, end = STATE_CELLS + 1, STATE_CELLS + row.bar
+            await pilot.click("#header", offset=(round(begin + share * (end - begin)), 1))
             wanted = START_S + share * SECONDS
             await wait_until(pilot, lambda wanted=wanted: abs(app.view.now - wanted) <= 2)
+            assert share or screen_lines(app)[1][begin] == app.glyphs.bar
         at = source.playback.utc_s
-        await pilot.click("#header", offset=(2, 1))
+        await pilot.click("#header", offset=(begin - 1, 1))
         await pilot.click("#header", offset=(begin, 0))
         await pilot.pause()
         assert source.playback.utc_s == at

@@ -49,8 +49,8 @@ def layout(app: GputopApp, replay: Replay, width: int) -> Layout:
     right = f" {_clock(here)} of {_clock(whole)} "
     bar = width - STATE_CELLS - 1 - len(right)
     wordy, brief = _more(replay)
-    for words, least in ((wordy, 2 * LEAST_BAR), (brief, LEAST_BAR)):
-        more = f" {words} {app.glyphs.dot}"
+    for words, cells, least in ((wordy, 21, 2 * LEAST_BAR), (brief, 13, LEAST_BAR)):
+        more = f" {words:>{cells}} {app.glyphs.dot}"  # the bar stays as long while they change
         if words and bar - len(more) >= least:
             return Layout(state, more + right, bar - len(more))
     return Layout(state, right, bar)
