@@ -362,25 +362,14 @@ class RecordingSource:
             self._tell_index()
         number = self._index.at_time(utc_s)
         reader, ahead = self._open(number), deque[AnyRecord]()
-        # The hello in force stands apart, lest very many events push it out.
-        hello: list[AnyRecord] = []
-        before: deque[AnyRecord] = deque(maxlen=MOST_KEPT)
-        behind: deque[AnyRecord] = deque(maxlen=MOST_KEPT)
-        frames = 0
+        kept = _Kept()
         for record in self._until(reader, utc_s, ahead):
-            if isinstance(record, Frame):
-                frames, target = frames + 1, record
-                before += behind
-                behind.clear()
-            elif isinstance(record, Hello) and not frames:
-                hello = [record]
-            else:
-                behind.append(record)
-        if not frames:
+            kept.take(record)
+        if kept.frame is None:
             return
-        self._arrived(target)
-        state = self._make_state(self._now_s, number == 0 and frames == 1)
-        for record in (*hello, *before, target, *behind):
+        self._arrived(kept.frame)
+        state = self._make_state(self._now_s, number == 0 and kept.frames == 1)
+        for record in kept.records():
             state.apply(record)
         self._block, self._reader, self._ahead = number, reader, ahead
         self._anchor = None
@@ -469,6 +458,38 @@ class RecordingSource:
         self._set(last_utc_s=max(last, self.playback.last_utc_s))
         if reader.ending is not None:
             self._take_ending(reader.ending)
+
+
+class _Kept:
+    """What is left of the records up to a frame: the frame, and what is no frame, bounded."""
+
+    def __init__(self) -> None:
+        self.frame: Frame | None = None
+        self.frames = 0
+        self._hello: Hello | None = None
+        self._before: deque[AnyRecord] = deque(maxlen=MOST_KEPT)
+        self._behind: deque[AnyRecord] = deque(maxlen=MOST_KEPT)
+
+    def take(self, record: AnyRecord) -> None:
+        """Take the next record."""
+        if isinstance(record, Frame):
+            self.frame = record
+            self.frames += 1
+            self._before += self._behind
+            self._behind.clear()
+            return
+        if isinstance(record, Hello):
+            self._hello = record
+        self._behind.append(record)
+
+    def records(self) -> Iterator[AnyRecord]:
+        """In their order; the newest hello comes first too, lest very many events pushed it out."""
+        if self._hello is not None:
+            yield self._hello
+        yield from self._before
+        if self.frame is not None:
+            yield self.frame
+        yield from self._behind
 
 
 class _NoState:
