@@ -318,6 +318,7 @@ class Grid:
         self._sent_looks = [[_UNKNOWN] * self.width for _ in range(self.height)]
         # Rows that may differ, with the columns where; in the order they are painted.
         self._dirty = dict.fromkeys(range(self.height), (0, self.width))
+        self._hurries = False  # Does a small update wait, at the head of `_dirty`?
         self._pen.forget()
 
     @property
@@ -424,6 +425,7 @@ class Grid:
         if 0 < len(self._touched) <= self.height // 4:
             first = {y: self._dirty.pop(y) for y in sorted(self._touched)}
             self._dirty = first | self._dirty
+            self._hurries = True
         self._touched.clear()
 
     def paint(self, cursor: tuple[int, int] | None = None, limit: int | None = None) -> str:
@@ -431,13 +433,15 @@ class Grid:
 
         Args:
             cursor: The cell (column, row) to leave the cursor on, None for anywhere.
-            limit: Bytes after which the rest is left for the next time.
+            limit: Bytes after which the rest is left for the next time; a quarter of it where a
+                small update goes first, for it is seen once the whole frame has arrived.
 
         Returns:
             What to write to the terminal; empty where it shows it all already.
         """
         parts: list[str] = []
-        room = limit
+        room = max(1, limit // 4) if limit is not None and self._hurries else limit
+        self._hurries = False
         while self._dirty and (room is None or room > 0):
             part = self._paint_rows(room)
             parts.append(part)

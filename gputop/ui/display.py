@@ -78,9 +78,9 @@ class Pacer:
     MAX_PAUSE_S = 300.0
     GRACE_S = 1.0
     """How long further answers are waited for once a probe was answered."""
-    FRAME_S = 0.1
+    FRAME_S = 0.05
     """How long the bytes of one frame should be under way, beside the round trip."""
-    MIN_FRAME_BYTES = 1024
+    MIN_FRAME_BYTES = 512
     MAX_FRAME_BYTES = 1 << 20
 
     def __init__(self, bytes_per_s: float = DEFAULT_BYTES_PER_S, *, can_ask: bool = True) -> None:
@@ -193,7 +193,9 @@ class Pacer:
 
         Small answers tell the round trip; what bigger ones take beyond it, the rate.
         """
+        target_s = max(self.FRAME_S, self._round_trip_s or 0.0)
         if size_bytes < self.MIN_FRAME_BYTES:
+            answer_s = max(0.0, answer_s - target_s * size_bytes / self._frame_bytes)
             known_s = self._round_trip_s
             # It follows at once where it gets shorter, slowly where the path got longer.
             if known_s is None or answer_s < known_s:
@@ -202,7 +204,6 @@ class Pacer:
             return
         round_trip_s = self._round_trip_s or 0.0
         carrying_s = answer_s - round_trip_s
-        target_s = max(self.FRAME_S, round_trip_s)
         if carrying_s > target_s:
             fitting = size_bytes * target_s / carrying_s
             self._frame_bytes = max(self.MIN_FRAME_BYTES, fitting)

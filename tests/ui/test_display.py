@@ -176,6 +176,20 @@ def test_a_limited_paint_leaves_the_rest_and_a_small_update_goes_first() -> None
     ]
 
 
+def test_a_frame_with_a_small_update_in_it_holds_little_else() -> None:
+    grid = Grid(20, 12, Looks(ColorSystem.TRUECOLOR))
+    grid.paint()
+    for y in range(12):
+        grid.put(0, y, Strip([Segment(f"big {y:2}".ljust(20, "."))]))
+    grid.end_update()
+    grid.put(0, 9, Strip([Segment("small".ljust(20))]))
+    grid.end_update()
+    hurried, next_one = grid.paint(limit=120), grid.paint(limit=120)
+    assert "small" in hurried
+    assert hurried.count("big") == 1, "it is seen once all of the frame has arrived"
+    assert next_one.count("big") == 5
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_change_of_style_arrives_in_the_new_one(seed: int) -> None:
     source = random.Random(seed)
@@ -296,7 +310,8 @@ def test_frames_become_as_big_as_the_link_carries(round_trip_s: float, rate: int
         flights.append(round_trip_s + written / rate)
         now += flights[-1]
         pacer.answered(now)
-    most = max(2 * max(0.1, round_trip_s) + round_trip_s, round_trip_s + 1024 / rate)
+    target_s = max(Pacer.FRAME_S, round_trip_s)
+    most = round_trip_s + max(2 * target_s, Pacer.MIN_FRAME_BYTES / rate)
     assert max(flights[-20:]) <= most * 1.2
     carried = sum(flight - round_trip_s for flight in flights[-20:]) / sum(flights[-20:])
     assert carried > 0.3 or rate > 1_000_000, "waiting for answers must not eat the link"
@@ -306,8 +321,8 @@ def test_a_hiccup_of_the_link_does_not_last() -> None:
     pacer = Pacer()
     pacer.wrote(20_000, 0.0, asked=True)
     pacer.answered(2.0)
-    assert pacer.frame_bytes == 1024
-    for now in range(10, 20):
+    assert pacer.frame_bytes == Pacer.MIN_FRAME_BYTES
+    for now in range(10, 21):
         pacer.wrote(pacer.frame_bytes, now, asked=True)
         pacer.answered(now + 0.01)
     assert pacer.frame_bytes == Pacer.MAX_FRAME_BYTES
