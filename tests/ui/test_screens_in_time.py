@@ -2,10 +2,14 @@
 
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from textual._styles_cache import StylesCache
 from textual.app import ComposeResult
+from textual.events import Resize
+from textual.geometry import Size
+from textual.screen import Screen
 
 from gputop.insight.alert_log import PAST_KEPT
 from gputop.insight.alerts import Alert
@@ -40,6 +44,38 @@ async def test_a_frame_may_come_while_a_screen_is_being_made(
         await pilot.pause()
         assert fed == [True]
         assert "H100" in "\n".join(screen_lines(app))
+
+
+@pytest.mark.parametrize("key", ["", "w", "question_mark", "ctrl+p", "K", "enter"])
+async def test_of_two_sizes_at_once_the_newest_counts(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """Textual's screen would go from one to the other for ever; here it is stopped."""
+    layouts = []
+    refresh_layout = Screen._refresh_layout
+
+    def counted(screen: Screen[object], *arguments: Any, **more: Any) -> None:
+        layouts.append(screen)
+        assert len(layouts) < 300
+        refresh_layout(screen, *arguments, **more)
+
+    monkeypatch.setattr(Screen, "_refresh_layout", counted)
+    app = app_on([sample_hello(), sample_frame()])
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause()
+        await pilot.press(*[key] * bool(key))
+        await pilot.pause()
+        layouts.clear()
+        with (
+            app.batch_update()
+        ):  # as while a screen is opened: it draws later, and sends itself that
+            for size in (Size(30, 9), app.size):
+                for screen in app.screen_stack:
+                    screen.post_message(Resize(size, size))
+                    screen.call_later(lambda: None)
+            await pilot.pause()
+        await pilot.pause()
+        assert app.screen.size == SIZE
 
 
 async def test_what_fails_when_a_frame_is_taken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

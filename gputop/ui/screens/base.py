@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual.events import Resize
 from textual.screen import Screen
 
 from gputop.ui.keys import Key
@@ -15,7 +16,20 @@ if TYPE_CHECKING:
     from gputop.ui.app import GputopApp
 
 
-class ViewScreen(Screen[None]):
+class NewestSize:
+    """A mixin for screens that follow the newest size of the terminal alone.
+
+    Textual's screen sends itself each size that it was laid out for: of two that are under way at
+    once it goes from one to the other for ever, and nothing else is done, not even to leave.
+    """
+
+    async def _on_resize(self, event: Resize) -> None:
+        # Textual calls the handler of every class: this one runs before the screen's own.
+        if event.size != cast("Screen[object]", self).app.size:
+            event.prevent_default()
+
+
+class ViewScreen(NewestSize, Screen[None]):
     """A screen with a header and a notice, drawn anew with every view.
 
     A subclass yields a `Header` and a `Notice` and says in `draw_view` what else it shows.

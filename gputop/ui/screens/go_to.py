@@ -10,13 +10,15 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from gputop.ui.screens.base import NewestSize
+
 if TYPE_CHECKING:
     from gputop.ui.replay import Replay
 
 HINT = "14:25   2026-11-21 14:25:30   90s from the start   +5m   -30s"
 
 
-class GoToScreen(ModalScreen[None]):
+class GoToScreen(NewestSize, ModalScreen[None]):
     """A line to type in, over what was there."""
 
     DEFAULT_CSS = """

@@ -16,6 +16,7 @@ from gputop.ui.device.keys import CHART_KEYS, DEVICE_SCREEN_KEYS
 from gputop.ui.keys import APP_KEYS, DEVICE_KEYS, OVERVIEW_KEYS, REPLAY_KEYS, Key, Section
 from gputop.ui.processes.columns import ASCII_LEGEND, LEGEND
 from gputop.ui.processes.table import TABLE_KEYS
+from gputop.ui.screens.base import NewestSize
 from gputop.ui.screens.process import PROCESS_KEYS
 from gputop.ui.screens.warnings import WARNING_KEYS
 from gputop.ui.view import CHARTS
@@ -92,7 +93,7 @@ class HelpPage(Page):
         return line.strip(palette.style("text", "surface"))
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(NewestSize, ModalScreen[None]):
     """The help over whatever was there."""
 
     DEFAULT_CSS = """

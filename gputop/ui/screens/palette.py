@@ -7,8 +7,10 @@ from textual.command import CommandList, CommandPalette
 from textual.errors import NoWidget
 from textual.widgets import Button, Input, OptionList
 
+from gputop.ui.screens.base import NewestSize
 
-class ActionPalette(CommandPalette):
+
+class ActionPalette(NewestSize, CommandPalette):
     """Finds any action by its name."""
 
     @on(events.Click)

@@ -35,6 +35,7 @@ from gputop.state.process_history import ProcessKey, key_of
 from gputop.text import size
 from gputop.ui.processes.picture import wrap
 from gputop.ui.processes.rows import RowOptions, build_rows, cards_of
+from gputop.ui.screens.base import NewestSize
 from gputop.ui.widgets.base import LineWidget
 from gputop.ui.widgets.line import Line
 
@@ -245,7 +246,7 @@ class SignalPanel(LineWidget, can_focus=True):
                     self._select(number)
 
 
-class SignalDialog(ModalScreen[list[Outcome]]):
+class SignalDialog(NewestSize, ModalScreen[list[Outcome]]):
     """Asks which signal to send, sends it, and tells what came of it.
 
     It is dismissed with an outcome for every target: READY where nothing was sent.
