@@ -180,16 +180,16 @@ def check_pane(
 ) -> None:
     """See that a pane says what a file of the same moment says.
 
-    An old value is not drawn as a new one is: it has not the colour of those at device 1.
+    An old value is not drawn as a new one is: it has not the colour of the host's.
     """
-    (left, top), (well_left, well_top) = terminal.pane_at(index), terminal.pane_at(1)
+    (left, top), current = terminal.pane_at(index), _colour_of_the_host(terminal)
     for number, row in enumerate(terminal.device(index).splitlines()[1:-1], 1):
         word, shown = row[LABEL:VALUE].strip(), row[VALUE:CHART].strip()
         name, form = PANE.get(word, ("", None))
         if form is None or name in but:
             continue
         colour = terminal.cell(left + VALUE, top + number).fg
-        is_current = colour == terminal.cell(well_left + VALUE, well_top + number).fg
+        is_current = colour == current
         if device[name] is not None and device["status"] == "ok":
             assert re.match(form(device[name]), shown), f"{row}, but in the file {device[name]}"
             assert is_current, f"{row} is drawn as if it were old"
@@ -199,6 +199,16 @@ def check_pane(
         if shown == text.NO_VALUE and words and not device["mig_mode"]:
             reason = re.sub(r"[^\w ]", "", text.why(why(device, name)))
             assert reason.startswith(words), f"{row}, but in the file {why(device, name)}"
+
+
+def _colour_of_the_host(terminal: Gputop) -> str:
+    """In which the CPU's utilisation is drawn, which is always of now."""
+    row, found = next(
+        (row, found)
+        for row, line in enumerate(terminal.lines())
+        if (found := re.search(r"\bcpu +(\d)", line))
+    )
+    return terminal.cell(found.start(1), row).fg
 
 
 def without_charts(pane: str) -> list[str]:

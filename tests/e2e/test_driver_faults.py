@@ -23,7 +23,8 @@ from tests.e2e.faults import FAULTS, NOTHING, SHORT, SIZE, TEMP, TROUBLES, Fault
 from tests.e2e.observe import WELL, Observed, Observer, shown_age, wait_older
 from tests.e2e.program import Gputop, Records, Run, Start, wait_flat
 from tests.e2e.said import differences
-from tests.fake_driver import build, corrupt
+from tests.e2e.story import Story
+from tests.fake_driver import at_rest, build, corrupt
 
 RATIOS = {
     "the others move on": 4, "a reading is of its time": 10, "the help": 6, "a pause": 8,
@@ -188,14 +189,15 @@ def test_the_driver_goes_uninitialised_in_mid_run(driver: Driver, gputop: Start)
 
 
 def test_the_driver_is_unloaded_and_loaded_again(driver: Driver, gputop: Start) -> None:
-    scenario = driver(moving(2))
+    scenario = driver(at_rest(2) | moving(2))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
     terminal.wait_alive(0, 1)
+    story = Story(terminal)
     scenario.update({"init.error": 9, "call.nvmlDevice*.error": 9})
     wait_flat(terminal, "▲ The NVIDIA kernel driver is not loaded")
     check_ages_grow(terminal, r"error for (\d+) s")
     terminal.check_keys_answer()
-    assert terminal.saved_snapshot()["devices"][0]["gpu_utilization"] is None
+    assert story.check_alike()["devices"][0]["gpu_utilization"] is None
     scenario.remove("init.error", "call.nvmlDevice*.error")
     terminal.wait_gone("is not loaded")
     terminal.wait_alive(0)
@@ -206,14 +208,15 @@ def test_the_driver_is_unloaded_and_loaded_again(driver: Driver, gputop: Start) 
 def test_the_devices_are_revoked_in_mid_run(driver: Driver, gputop: Start, run: Run) -> None:
     """`systemctl daemon-reload` takes a container's devices away: every call answers 999."""
     wrong = {"init.error": 999, "call.nvmlDevice*.error": 999}
-    scenario = driver(moving(2))
+    scenario = driver(at_rest(2) | moving(2))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
     terminal.wait_alive(0, 1)
+    story = Story(terminal)
     scenario.update(wrong)
     wait_flat(terminal, r"error \(999\).*restart the container")
     check_ages_grow(terminal, r"error for (\d+) s")
     terminal.check_keys_answer()
-    for device in terminal.saved_snapshot()["devices"]:
+    for device in story.check_alike()["devices"]:
         assert device["status"] != "ok"
         assert device["gpu_utilization"] is None
     command = run(scenario, "snapshot", scale=SHORT)
@@ -228,12 +231,15 @@ def test_the_devices_are_revoked_in_mid_run(driver: Driver, gputop: Start, run: 
 def test_an_upgrade_while_it_runs_starts_the_collector_afresh(
     driver: Driver, gputop: Start
 ) -> None:
-    scenario = driver(moving(2))
+    scenario = driver(at_rest(2) | moving(2))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
     terminal.wait_alive(0, 1)
     (first,) = terminal.collectors
+    story = Story(terminal)
     scenario.update({"init.error": 18, "call.nvmlDevice*.error": 18})
     wait_flat(terminal, "different versions|replaced")
+    check_ages_grow(terminal, r"not read for (\d+) s")
+    assert [d["gpu_utilization"] for d in story.check_alike()["devices"]] == [None, None]
     scenario.remove("init.error", "call.nvmlDevice*.error")
     terminal.wait_alive(0, 4)
     (now,) = terminal.collectors
@@ -242,13 +248,16 @@ def test_an_upgrade_while_it_runs_starts_the_collector_afresh(
 
 
 def test_a_device_comes_back_under_another_index(driver: Driver, gputop: Start) -> None:
-    scenario = driver(moving(3, **{"device.1.name": "NVIDIA A100-SXM4-40GB"}))
+    scenario = driver(at_rest(3) | moving(3, **{"device.1.name": "NVIDIA A100-SXM4-40GB"}))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
     terminal.wait_alive(2, 1)
     terminal.wait_device(1, "A100")  # they are opened side by side
+    story = Story(terminal)
     scenario.update({"order": "0 2", "count": 2})
     terminal.wait_for(r"A100.* lost for ")
     terminal.wait_alive(0)
+    statuses = [device["status"] for device in story.check_alike()["devices"]]
+    assert sorted(statuses) == ["lost", "ok", "ok"]
     scenario.update({"order": "1 0 2", "count": 3, "device.1.generation": 2})
     terminal.wait_device(0, "A100.* P0 ")
     terminal.wait_alive(0)
@@ -270,13 +279,14 @@ def test_a_device_appears(driver: Driver, gputop: Start) -> None:
 
 def test_every_device_vanishes_and_comes_back(driver: Driver, gputop: Start) -> None:
     """They stay in their places, and say since when they are gone."""
-    scenario = driver(moving(2))
+    scenario = driver(at_rest(2) | moving(2))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
     terminal.wait_alive(1, 1)
+    story = Story(terminal)
     scenario.set("count", 0)
     check_ages_grow(terminal, r"(?:lost|error) for (\d+) s")
     terminal.check_keys_answer()
-    devices = terminal.saved_snapshot()["devices"]
+    devices = story.check_alike()["devices"]
     assert [device["gpu_utilization"] for device in devices] == [None, None]
     scenario.set("count", 2)
     terminal.wait_alive(0)
@@ -285,15 +295,17 @@ def test_every_device_vanishes_and_comes_back(driver: Driver, gputop: Start) -> 
 
 
 def test_a_crash_in_the_library(driver: Driver, gputop: Start, run: Run) -> None:
-    scenario = driver(moving(2))
+    scenario = driver(at_rest(2) | moving(2))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
     terminal.wait_alive(0, 1)
     first = terminal.collectors
+    story = Story(terminal)
     scenario.set("device.0.crash", "nvmlDeviceGetTemperature*")
     wait_flat(terminal, r"▲ The collector was killed by signal 11.*the next attempt is in")
     age = int(terminal.wait_for(r"(\d+) s old")[1])
     terminal.wait_for(lambda t: (now := t.find(r"(\d+) s old")) and int(now[1]) > age)
     terminal.check_keys_answer()
+    story.check_alike(current=False)
     command = run(scenario, "snapshot")
     assert command.end() == 1
     assert "gputop: " in command.errors
@@ -328,9 +340,10 @@ def test_counters_that_go_back_give_no_negative_rate(driver: Driver, run: Run) -
 
 
 def test_releasing_closes_nvml_and_taking_back_opens_it(driver: Driver, gputop: Start) -> None:
-    scenario = driver(moving(2), log_calls=True)
+    scenario = driver(at_rest(2) | moving(2), log_calls=True)
     terminal = gputop(scenario, size=SIZE)
     terminal.wait_alive(0, 1)
+    story = Story(terminal)
     terminal.press("x", shows=r"▲ The driver is released\. Press x to take it back")
     calls = scenario.calls()
     assert calls[-1].symbol == "nvmlShutdown"
@@ -341,8 +354,8 @@ def test_releasing_closes_nvml_and_taking_back_opens_it(driver: Driver, gputop: 
     assert used.stat().st_size == size, scenario.calls()[len(calls) :]
     opened = [name for name in _open_files(terminal.collectors[0]) if "nvidia" in name]
     assert opened == []
-    device = terminal.saved_snapshot()["devices"][0]
-    assert device["gpu_utilization"] is None
+    check_ages_grow(terminal, r"released for (\d+) s")
+    assert story.check_alike()["devices"][0]["gpu_utilization"] is None
     terminal.press("x", hides="The driver is released")
     terminal.wait_alive(0)
     terminal.wait_alive(1)

@@ -154,15 +154,21 @@ def device_name(device: DeviceView) -> str:
     return text.clean(text.short_name(device.info.name))
 
 
+UNREAD: dict[str, str] = {
+    "pending": "not read", "lost": "lost", "timed_out": "no answer", "error": "error",
+}  # fmt: skip
+"""What stands for a device without a reading, by its status."""
+
+
 def state_text(device: DeviceView, pen: Pen) -> str:
     """Clock and P-state; or what is wrong with the readings, and for how long."""
     reading = device.reading
-    if reading.status == "pending":
-        return "released" if pen.released else "reading" + pen.glyphs.ellipsis
     if reading.status != "ok":
-        words = {"lost": "lost", "timed_out": "no answer", "error": "error"}[reading.status]
-        since = reading.since_s
-        return words if since is None else f"{words} for {text.duration(pen.now - since)}"
+        released = pen.released and reading.status == "pending"
+        words = "released" if released else UNREAD[reading.status]
+        if reading.since_s is not None:
+            return f"{words} for {text.duration(pen.now - reading.since_s)}"
+        return words if released or reading.status != "pending" else "reading" + pen.glyphs.ellipsis
     if device.stale_s is not None:
         return f"{text.duration(device.stale_s)} old"
     parts = []
