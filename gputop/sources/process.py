@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import gputop
 from gputop.errors import CollectorFailed
@@ -48,6 +48,21 @@ def collector_environment(environment: Mapping[str, str] = os.environ) -> dict[s
     return result
 
 
+@contextlib.contextmanager
+def unstoppable() -> Iterator[None]:
+    """Within, what is started cannot be stopped by Ctrl-Z before it has left our process group.
+
+    Until a child runs its program its parent waits for it in the kernel (vfork, where no signal
+    gets through): one that is stopped there would hold us for ever, and the shell with us. The
+    child keeps the signal blocked, which in a session without a terminal it has no use for.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class CollectorProcess:
     """One run of the collector, in a session of its own so that keys typed at the terminal do
     not reach it.
@@ -58,16 +73,17 @@ class CollectorProcess:
 
     def __init__(self, command: Sequence[str], control: bool) -> None:
         try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE if control else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                cwd="/",
-                env=collector_environment(),
-                start_new_session=True,
-            )
+            with unstoppable():
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE if control else subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    cwd="/",
+                    env=collector_environment(),
+                    start_new_session=True,
+                )
         except OSError as error:
             raise CollectorFailed(f"Cannot start the collector: {error.strerror}.") from None
         assert self._process.stdout is not None
