@@ -102,6 +102,7 @@ spinner = "import os, signal, sys\\nwhile True: os.killpg(int(sys.argv[1]), sign
 own_group = subprocess.Popen(
     [sys.executable, "-c", spinner, str(os.getpgrp())], start_new_session=True
 )
+signal.pause()
 try:
     for _ in range(5):
         collector = CollectorProcess(["true"], control=False)
