@@ -127,11 +127,12 @@ def cell(device: DeviceView, pen: Pen, width: int, focused: bool) -> list[Segmen
     plain: Style = palette.style("text", ground)
     line = Line(width)
     if device.reading.status != "ok":
-        _start(line, device, pen, focused, min(9, width - 14), ground)
         word, severity = short_alert(device, pen)
-        line.add(
-            " " + (word or state_text(device, pen)), palette.style(severity, ground, bold=True)
-        )
+        words = word or state_text(device, pen)
+        # The name gives way: an age that is cut off could be any.
+        room = min(9, width - 6 - text.display_width(words))
+        _start(line, device, pen, focused, max(room, 1), ground)
+        line.add(f" {words}", palette.style(severity, ground, bold=True))
         return line.segments(plain)
     word, severity = short_alert(device, pen)
     shown = (CHARTS[0], CHARTS[1], CHARTS[3])
