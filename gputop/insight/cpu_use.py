@@ -15,6 +15,7 @@ class CpuUse:
     """The running means of one host's processes."""
 
     def __init__(self) -> None:
+        # By pid and start ticks: `key_of` makes a record of them, which costs more than the mean.
         self._means: dict[tuple[int, int | None], float] = {}
         self._at = -math.inf
 

@@ -51,6 +51,19 @@ def test_it_records_for_a_time(driver: Driver, run: Run, folder: Path, suffix: s
     assert len({frame.devices[0].gpu_utilization for frame in frames if frame.devices}) > 2
 
 
+def test_on_a_terminal_it_says_how_far_it_is(driver: Driver, gputop: Start, folder: Path) -> None:
+    """Frames, size and elapsed time, in one line that is taken away in the end."""
+    command = ("record", "-o", "a.ndjson", "--interval", "0.25")
+    terminal = gputop(driver(moving(2)), *command, interval="")
+    said = r"^recording a\.ndjson, (\d+) frames, [\d.]+ (?:[KM]i)?B, \d+ s$"
+    first = int(terminal.wait_for(said)[1])
+    terminal.wait_for(lambda t: (now := t.find(said)) and int(now[1]) > first)
+    terminal.type("ctrl-c")
+    assert terminal.exit_code() == 0
+    assert not terminal.find("^recording ")
+    assert frames_of(folder / "a.ndjson")
+
+
 def test_the_readme_s_example_works(gputop: Start, run: Run, folder: Path) -> None:
     """As written, but for a tenth of the time."""
     text = (CHECKOUT / "README.md").read_text()

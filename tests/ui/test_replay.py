@@ -277,6 +277,24 @@ async def test_it_says_what_it_does_however_narrow(source, width, words):
         assert "1:40 of 3:20" in row
 
 
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.9])
+async def test_a_bar_shows_how_much_of_the_index_is_found(source, part):
+    app = replay_app(source)
+    async with app.run_test(size=(120, 20)) as pilot:
+        await stopped_at(app, pilot, source, 0)
+        source.playback = replace(source.playback, indexed=part)
+        app._redraw_age()
+        await pilot.pause()
+        row = screen_lines(app)[1]
+        assert f"indexing {part:.0%}" in row
+        bar = row[13:].split(" ")[0]
+        assert len(bar) > 50
+        found = part * (len(bar) - 1)
+        assert all(place <= found + 1 for place, mark in enumerate(bar) if mark == "─")
+        assert all(place >= found - 1 for place, mark in enumerate(bar) if mark == "·")
+        assert "·" in bar
+
+
 async def test_no_key_is_offered_that_does_nothing_here(source):
     app = replay_app(source)
     async with app.run_test(size=(200, 50)) as pilot:

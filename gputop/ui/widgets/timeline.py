@@ -108,6 +108,8 @@ def _bar(app: GputopApp, replay: Replay, width: int) -> list[tuple[str, Style]]:
         if events.get(place) != "critical":
             events[place] = mark.severity
     known = column(searched) if searched > play.first_utc_s else -1
+    if play.indexed < 1:
+        known = round(play.indexed * (width - 1))  # what is looked for first: where blocks begin
     cells = []
     for place in range(width):
         if place == here:
