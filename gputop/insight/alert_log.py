@@ -15,8 +15,10 @@ from gputop.state.process_history import may_have_left
 from gputop.state.store import DeviceState, Store
 from gputop.text import duration
 
-PAST_KEPT = 500
-"""Warnings of each severity that are still listed when they are over."""
+PAST_KEPT: dict[Severity, int] = {"critical": 500, "warning": 500, "notice": 200}
+"""Warnings of each severity that are still listed when they are over. A busy machine ends 200
+processes within hours: who asks for more has a recording.
+"""
 CHANGES_KEPT = 500
 XID_SHOWN_S = 300.0
 """An Xid is a moment; it is shown as active this long so that it is seen."""
@@ -56,7 +58,7 @@ class PastAlerts:
         """Take a warning that has ended; the oldest of its severity may have to go."""
         self._alerts.append(alert)
         self._held[alert.severity] += 1
-        if self._held[alert.severity] > PAST_KEPT:
+        if self._held[alert.severity] > PAST_KEPT[alert.severity]:
             oldest = next(n for n, a in enumerate(self._alerts) if a.severity == alert.severity)
             del self._alerts[oldest]
             self._held[alert.severity] -= 1

@@ -25,9 +25,9 @@ from gputop.state.last_good import LastGood, Value
 from gputop.state.throttle import ThrottleAccount
 
 EVENTS_KEPT = 500
-DEPARTED_KEPT = 16
-"""MIG instances that were taken away and are still known, should their layout come back: each
-holds up to half a megabyte of history.
+DEPARTED_KEPT = 8
+"""MIG instances that were taken away and are still known, should their layout come back (a layout
+has seven at most): each holds up to half a megabyte of history.
 """
 UNLISTED_S = 15.0
 """A device that the driver has not listed for so long is lost."""

@@ -16,13 +16,15 @@ class Tally:
         self.size = size
         self.newest = -1
         """Number of the newest bucket, counted from boot; -1 before the first second."""
-        self._held = array("f", bytes(4 * size))
+        self._held = array("f")
+        """Empty until something is counted: most tallies never count."""
 
     def add(self, start: float, end: float, share: float = 1.0) -> None:
         """Count `share` (0 to 1) of every second in [start, end)."""
-        width, size, held = self.width, self.size, self._held
+        width, size = self.width, self.size
         last = math.ceil(end / width)
         self._make_room(last - 1)
+        held = self._held
         for number in range(max(int(start // width), last - size, 0), last):
             if number > self.newest - size:
                 overlap = min(end, (number + 1) * width) - max(start, number * width)
@@ -30,6 +32,8 @@ class Tally:
 
     def _make_room(self, number: int) -> None:
         """Open the bucket `number`, and every one before it, empty."""
+        if not self._held:
+            self._held = array("f", bytes(4 * self.size))
         for fresh in range(max(self.newest, number - self.size) + 1, number + 1):
             self._held[fresh % self.size] = 0.0
         self.newest = max(self.newest, number)
@@ -43,7 +47,7 @@ class Tally:
 
 
 class DayTally:
-    """Both tiers, fed at once: 20 kB."""
+    """Both tiers, fed at once: 20 kB from the first second that does not wait."""
 
     __slots__ = ("_minutes", "_seconds", "_waits")
 

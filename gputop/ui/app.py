@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 INTERVALS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 LATEST_LOAD_S = 3.0
 """By then the rest of the program is loaded, even if no first picture came."""
+TIDY_AFTER_S = 1.0
+"""A closed screen is taken back so long after it: the timers of a palette have ended by then."""
 WINDOWS = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 86400.0)
 
 
@@ -93,6 +96,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._last_frame_at: float | None = None
         self._age_check: asyncio.TimerHandle | None = None
+        self._tidying: asyncio.TimerHandle | None = None
         self._released = False
         self._complete = False
         """Whether what the first picture did not need was loaded."""
@@ -173,6 +177,16 @@ class GputopApp(DiffDisplay[int], App[int]):
         gc.enable()
         gc.collect()
         gc.freeze()  # what the imports made stays: no need to look at it again and again
+
+    def pop_screen(self) -> AwaitComplete:
+        """Close the screen on top, and take back what it held before another is opened beside it:
+        a screen is full of cycles, and the collector of these would leave several for later.
+        """
+        if self._tidying is not None:
+            self._tidying.cancel()
+        if self._loop is not None:
+            self._tidying = self._loop.call_later(TIDY_AFTER_S, gc.collect)
+        return super().pop_screen()
 
     def on_unmount(self) -> None:
         """Nothing is drawn any more, so nothing need come."""

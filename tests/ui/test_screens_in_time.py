@@ -1,6 +1,7 @@
 """Screens that are opened and closed while readings come: nothing fails, and nothing stays."""
 
 import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -116,6 +117,24 @@ async def test_closed_screens_leave_no_rows_behind() -> None:
         await wait_until(pilot, lambda: rows_kept() <= before)  # a screen is let go of in a while
 
 
+@pytest.mark.parametrize("key", ["ctrl+p", "question_mark", "w", "enter"])
+async def test_a_closed_screen_is_let_go_of_soon(key: str) -> None:
+    """Python's own collector looks when enough has come together: several screens' worth."""
+    app = app_on([sample_hello(), sample_frame()])
+    async with app.run_test(size=SIZE) as pilot:
+        app._load_the_rest()
+        gc.disable()
+        try:
+            await pilot.press(key)
+            await pilot.pause()
+            opened = weakref.ref(app.screen)
+            assert opened() is not app.overview
+            await pilot.press("escape")
+            await wait_until(pilot, lambda: opened() is None)
+        finally:
+            gc.enable()
+
+
 def past(count: int) -> Iterator[Alert]:
     for number in range(count):
         yield Alert(
@@ -129,7 +148,7 @@ async def test_of_many_warnings_only_the_rows_in_view_are_made(
 ) -> None:
     app: GputopApp = app_on([sample_hello(), sample_frame()])
     async with app.run_test(size=SIZE) as pilot:
-        app.alerts.past.extend(past(PAST_KEPT))
+        app.alerts.past.extend(past(PAST_KEPT["warning"]))
         app._show()
         await pilot.press("w")
         await pilot.pause()
@@ -143,7 +162,7 @@ async def test_of_many_warnings_only_the_rows_in_view_are_made(
         assert 0 < len(made) <= SIZE[1]
         await pilot.press("G")
         await pilot.pause()
-        assert page.cursor == len(page.alerts) - 1 >= PAST_KEPT
+        assert page.cursor == len(page.alerts) - 1 >= PAST_KEPT["warning"]
         assert "close to thermal slowdown" in screen_lines(app)[page.size.height]
 
 
