@@ -58,7 +58,7 @@ class Header(LineWidget):
             line.add(" REPLAY ", palette.alert("notice")).add(" ", plain)
         if self._view.simulated:
             line.add("SIMULATED", palette.alert("warning")).add(" ", plain)
-        for words, role in self._left(room - (width - line.room)):
+        for words, role in self._left(room - 1 - (width - line.room)):  # a cell between the two
             line.add(words, plain if role == "text" else dim)
         line.until(max(room, 0), plain)
         for words, style in right:
