@@ -100,10 +100,11 @@ def run(folder: Path, home: Path) -> Iterator[Run]:
         *arguments: str,
         scale: float = SCALE,
         stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
         env: Mapping[str, str | None] | None = None,
     ) -> Program:
         variables = environment(home, _variables(scenario), scale) | dict(env or {})
-        started.append(Program(arguments, folder, variables, stdin))
+        started.append(Program(arguments, folder, variables, stdin, stdout))
         return started[-1]
 
     yield begin

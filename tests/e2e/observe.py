@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gputop.errors import GputopError
 from gputop.export.json_format import document
-from gputop.recording import read
+from tests.e2e.beside import Beside, start_record
 from tests.e2e.conftest import Driver, moving
 from tests.e2e.faults import AGES, SHORT, SIZE, Fault, Trouble
 from tests.e2e.program import Gputop, Program, Records, Run, Start, wait_flat
@@ -31,6 +29,7 @@ from tests.e2e.said import (
     drift_s,
     fresh,
     records_of,
+    said_of_driver,
     told,
     unsettled,
     why,
@@ -107,18 +106,15 @@ def says_all(fault: Fault, saved: Document | None) -> bool:
     return saved is not None and not to_come(fault, saved)
 
 
+def lacks_devices(records: Records) -> bool:
+    """Whether no frame has said anything of a device yet."""
+    return not any(frame.devices for frame in records.frames)
+
+
 def newest(records: Records) -> Document | None:
     """The newest frame as a document."""
     hellos, frames = records.hellos, records.frames
     return document(hellos[-1], frames[-1]) if hellos and frames else None
-
-
-def recorded(path: Path) -> Records:
-    """What a recording holds so far."""
-    try:
-        return Records(read(path))
-    except GputopError:
-        return Records()
 
 
 def streamed(fault: Fault, records: Records) -> Document:
@@ -156,11 +152,11 @@ class Observer:
         well = at_rest(3) | moving(3, **fault.before)
         scenario = self._driver(well if fault.late else well | fault.wrong, absent=fault.absent)
         terminal = self._gputop(scenario, size=SIZE, scale=fault.scale)
-        path, record = self._record(scenario, fault.scale)
+        record = start_record(self._run, scenario, fault.scale)
         terminal.wait_alive(1, 1)
         if fault.late:
             terminal.wait_device(0, fault.ready)
-            terminal.wait_for(lambda _: any(frame.devices for frame in recorded(path).frames))
+            record.wait(terminal, lacks_devices)
             scenario.update(fault.wrong)
         terminal.wait_device(0, fault.shows)
         if fault.screen:
@@ -173,7 +169,7 @@ class Observer:
             check_facts(terminal, fault.facts)
         wait_older(terminal, 0, AGES[fault.status], since)
         streaming = stream.stop(lambda records: says_all(fault, newest(records)))
-        recording = self._end(terminal, record, path, partial(to_come, fault))
+        recording = self._end(terminal, record, partial(to_come, fault))
         compare(seen, terminal, fault, {
             "snapshot": looked_at(fault, json.loads(snapshot.check())),
             "stream": streamed(fault, streaming),
@@ -190,7 +186,7 @@ class Observer:
         seen = Observed()
         scenario = self._driver(moving(2) | trouble.wrong, library=library)
         terminal = self._gputop(scenario, scale=SHORT)
-        path, record = self._record(scenario, SHORT)
+        record = start_record(self._run, scenario, SHORT)
         wait_flat(terminal, trouble.says)
         wait_flat(terminal, trouble.remedy)
         terminal.wait_for(r"cpu +\d+ %")
@@ -205,7 +201,7 @@ class Observer:
             assert command.errors.count("\n") == 1
         assert snapshot.out == ""
         streamed = Records(stream.out)
-        recorded = self._end(terminal, record, path, trouble.differs)
+        recorded = self._end(terminal, record, trouble.differs)
         check_nothing_unread(records_of(saved))
         for records in (streamed, recorded):
             check_nothing_unread(records.all)
@@ -222,29 +218,16 @@ class Observer:
         stream = self._run(scenario, *command, scale=scale)
         return stream, self._run(scenario, "snapshot", "--format", "json", scale=scale)
 
-    def _record(self, scenario: Scenario, scale: float) -> tuple[Path, Program]:
-        path = scenario.path.with_suffix(".ndjson")
-        command = ("record", "-o", str(path), "--interval", "0.25")
-        return path, self._run(scenario, *command, scale=scale)
-
     def _end(
-        self, terminal: Gputop, record: Program, path: Path, missing: Callable[[Document], object]
+        self, terminal: Gputop, record: Beside, missing: Callable[[Document], object]
     ) -> Records:
         """What was recorded, once nothing is missing in it."""
-        left: list[object] = []
 
-        def is_complete(_: object) -> bool:
-            saved = newest(recorded(path))
-            left[:] = [missing(saved) if saved else "no frame"]
-            return not left[0]
+        def still_missing(records: Records) -> object:
+            return missing(saved) if (saved := newest(records)) else "no frame"
 
-        try:
-            terminal.wait_for(is_complete)
-        except AssertionError as screen:
-            raise AssertionError(f"still missing in the recording: {left}") from screen
-        record.signal(signal.SIGTERM)
-        record.check()
-        return recorded(path)
+        record.wait(terminal, still_missing)
+        return record.end()
 
 
 def compare(seen: Observed, terminal: Gputop, fault: Fault, said: Mapping[str, Document]) -> None:
@@ -257,11 +240,6 @@ def compare(seen: Observed, terminal: Gputop, fault: Fault, said: Mapping[str, D
     seen.told = told(saved)
     wrong = {name: differences(seen.told, told(one), fault.unsteady) for name, one in said.items()}
     assert not any(wrong.values()), wrong
-
-
-def said_of_driver(saved: Document) -> dict[str, Any]:
-    """What a document says of the driver, but for the time since when."""
-    return {name: said for name, said in saved["driver"].items() if name != "since_s"}
 
 
 def press_keys(terminal: Gputop, seen: Observed) -> None:

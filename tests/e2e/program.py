@@ -268,7 +268,7 @@ class Program:
 
     def __init__(
         self, arguments: Sequence[str], folder: Path, env: Mapping[str, str | None],
-        stdin: int = subprocess.DEVNULL,
+        stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE,
     ) -> None:  # fmt: skip
         whole = {**os.environ, **{k: v for k, v in env.items() if v is not None}}
         for name, value in env.items():
@@ -276,7 +276,7 @@ class Program:
                 whole.pop(name, None)
         self._process = subprocess.Popen(
             command_line(arguments), cwd=folder, env=whole, stdin=stdin,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+            stdout=stdout, stderr=subprocess.PIPE, text=True, encoding="utf-8",
         )  # fmt: skip
         self.out = self.errors = ""
 

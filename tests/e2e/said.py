@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -40,6 +40,8 @@ GROWING = frozenset({"gpu_utilization", "energy_j"})
 """What is another value at every reading."""
 RATES = {"rel": 0.05}
 """What is counted between two readings is as exact as their times."""
+EXACT = frozenset({"index", "status"})
+"""What is said in these words and no others."""
 PASSING = frozenset({"pending", "needs_two_readings"})
 """Reasons that end by themselves, at a moment of their own in every process."""
 
@@ -74,9 +76,28 @@ def records_of(saved: Document) -> list[Hello | Frame]:
     ]  # fmt: skip
 
 
-def told(saved: Document) -> Told:
-    """What a document says of every device: metrics, and who holds how much of it."""
-    names = {device["uuid"]: _name(device) for device in saved["devices"]}
+def said_of_driver(saved: Document) -> dict[str, Any]:
+    """What a document says of the driver, but for the time since when."""
+    return {name: said for name, said in saved["driver"].items() if name != "since_s"}
+
+
+def by_place(device: Mapping[str, Any]) -> str:
+    """A device's name where one may have been lost before it said its UUID."""
+    return device["uuid"] if device["parent"] else f"GPU {device['index']}"
+
+
+def by_uuid(device: Mapping[str, Any]) -> str:
+    """A device's name where one may stand in the place of another."""
+    uuid: str = device["uuid"]
+    return uuid
+
+
+def told(saved: Document, name: Callable[[Mapping[str, Any]], str] = by_place) -> Told:
+    """What a document says of every device: where and how it is, its metrics, and who holds how
+    much of it.
+    """
+    names = {device["uuid"]: name(device) for device in saved["devices"]}
+    assert len(names) == len(set(names.values())), names
     said = {names[device["uuid"]]: _metrics(device) for device in saved["devices"]}
     for process in saved["processes"]:
         for use in process["uses"]:
@@ -85,13 +106,8 @@ def told(saved: Document) -> Told:
     return said
 
 
-def _name(device: Mapping[str, Any]) -> str:
-    """A device that was lost before it said its UUID is known by its index."""
-    return device["uuid"] if device["parent"] else f"GPU {device['index']}"
-
-
 def _metrics(device: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    return {name: device[name] for name in EXACT} | {
         metric.name: why(device, metric.name) if device[metric.name] is None
         else device[metric.name]
         for metric in METRICS
@@ -118,7 +134,7 @@ def differences(one: Told, other: Told, but: Collection[str] = ()) -> list[str]:
 
 
 def _alike(name: str, one: Any, other: Any) -> bool:
-    if isinstance(one, str) or isinstance(other, str):
+    if name not in EXACT and (isinstance(one, str) or isinstance(other, str)):
         return explain(str(one)) == explain(str(other)) or not PASSING.isdisjoint((one, other))
     if not isinstance(one, float | int) or not isinstance(other, float | int):
         return bool(one == other)

@@ -1,25 +1,54 @@
-"""The height of a story: the screen, what `e` writes of it and what it records say the same."""
+"""The height of a story: the screen, what `e` writes of it, what it records, `gputop record`,
+`gputop stream` and `gputop snapshot` say the same.
+"""
 
 from __future__ import annotations
+
+import json
+import time
+from functools import partial
 
 from gputop.export.json_format import document
 from gputop.insight.host_state import HostState
 from gputop.ui.view import take
-from tests.e2e.observe import recorded
-from tests.e2e.program import Gputop, Records
-from tests.e2e.said import Document, check_pane, differences, records_of, told
+from tests.e2e.beside import recorded, start_record, start_stream
+from tests.e2e.faults import SHORT
+from tests.e2e.observe import newest
+from tests.e2e.program import Gputop, Program, Records, Run
+from tests.e2e.said import (
+    Document,
+    by_uuid,
+    check_pane,
+    differences,
+    records_of,
+    said_of_driver,
+    told,
+    unsettled,
+)
 from tests.e2e.unread import check_nothing_unread
+from tests.fake_driver import Scenario
 
 
 class Story:
-    """A screen that records what comes in from now on."""
+    """A screen that records what comes in from now on, and the commands beside it."""
 
-    def __init__(self, terminal: Gputop) -> None:
-        self._terminal = terminal
+    def __init__(self, terminal: Gputop, scenario: Scenario, run: Run) -> None:
+        self._terminal, self._scenario, self._run = terminal, scenario, run
+        self.record = start_record(run, scenario, SHORT)
+        self.stream = start_stream(run, scenario, SHORT)
+        self.before = terminal.saved_snapshot()
+        """What `e` wrote before anything happened."""
+        self._wait_alike(self.before)
         terminal.press("R", shows=r"\A.*● REC ")
 
-    def check_alike(self, *, current: bool = True) -> Document:
-        """See that all say the same of every device, and end the recording.
+    def check_alike(self) -> Document:
+        """See that all say the same of every device while it lasts. Returns what `e` wrote."""
+        saved = self.check_screen()
+        self.check_commands(saved)
+        return saved
+
+    def check_screen(self, *, current: bool = True) -> Document:
+        """See that screen, `e` and its recording say the same, and end the recording.
 
         Args:
             current: False where the screen has nothing newer than an old frame, and says so: its
@@ -38,17 +67,66 @@ class Story:
         (path,) = terminal.folder.glob("*.ndjson.zst")
         recording = recorded(path)
         check_nothing_unread(recording.all)
-        wrong = differences(told(saved), told(_played_back(recording)))
+        wrong = _differences(saved, _played_back(recording) or {})
         assert not wrong, wrong
         path.unlink()
         return saved
 
+    def check_commands(self, saved: Document) -> None:
+        """See that the commands beside the screen, and one started now, say what a file says."""
+        snapshot = self._run(self._scenario, "snapshot", "--format", "json", scale=SHORT)
+        self._wait_alike(saved)
+        _check_snapshot(snapshot, saved)
 
-def _played_back(recording: Records) -> Document:
+    def check_after(self) -> None:
+        """See that all say the same once it is over, and end the commands, which have seen it."""
+        self.check_commands(self._terminal.saved_snapshot())
+        for beside in (self.record, self.stream):
+            check_nothing_unread(beside.end().all)
+
+    def _wait_alike(self, saved: Document) -> None:
+        """Wait until what is written from now on says the same: each saw it at its own moment."""
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        for beside in (self.record, self.stream):
+            beside.wait(self._terminal, partial(_to_come, saved, now))
+
+
+def _to_come(saved: Document, since: float, records: Records) -> list[str]:
+    """What records do not say yet, or say otherwise than a file."""
+    sessions = {hello.session for hello in records.hellos}
+    # A collector that starts afresh knows nothing of what was: who has read on still does.
+    said = _played_back(records) if len(sessions) > 1 else newest(records)
+    if said is None or said["boottime_s"] < since:
+        return ["it has said nothing since"]
+    read = [device for device in said["devices"] if device["status"] == "ok"]
+    return _differences(saved, said) or unsettled(read)
+
+
+def _check_snapshot(snapshot: Program, saved: Document) -> None:
+    """A snapshot started now cannot know what is gone, and says so where that is everything."""
+    driver = saved["driver"]
+    if driver["status"] != "ok":
+        assert snapshot.end() == 3, snapshot.out
+        assert snapshot.errors == f"gputop: {driver['message']} {driver['remedy']}\n"
+        assert snapshot.out == ""
+        return
+    one = json.loads(snapshot.check())
+    check_nothing_unread(records_of(one))
+    known = [device for device in saved["devices"] if device["status"] != "lost"]
+    assert not (wrong := _differences({**saved, "devices": known}, one)), wrong
+
+
+def _differences(one: Document, other: Document) -> list[str]:
+    """Where two documents say different things of the driver, or of a device."""
+    drivers = said_of_driver(one), said_of_driver(other)
+    wrong = [] if drivers[0] == drivers[1] else [f"the driver: {drivers[0]} and {drivers[1]}"]
+    return wrong + differences(told(one, by_uuid), told(other, by_uuid))
+
+
+def _played_back(recording: Records) -> Document | None:
     """What a screen shows at the end of a recording: devices that are gone stay in their places."""
     state = HostState()
     for record in recording.all:
         state.apply(record)
     shown = take(state.store, state.alerts, state.verdicts).shown
-    assert shown is not None
-    return document(*shown)
+    return document(*shown) if shown is not None else None
