@@ -66,7 +66,5 @@ def start_stream(run: Run, scenario: Scenario, scale: float) -> Beside:
     """`gputop stream`, its output put into a file."""
     path = scenario.path.with_suffix(".stream.ndjson")
     with path.open("wb") as out:
-        program = run(
-            scenario, "stream", *INTERVAL, scale=scale, env=NO_LOG, stdout=out.fileno()
-        )
+        program = run(scenario, "stream", *INTERVAL, scale=scale, env=NO_LOG, stdout=out.fileno())
     return Beside(program, path, 128 + signal.SIGTERM)

@@ -164,9 +164,14 @@ class Gputop(Terminal):
     def save(self) -> list[Path]:
         """Press `e` and return the files that it wrote."""
         before = set(self.folder.iterdir())
+
+        def written(_: Terminal) -> list[Path]:
+            new = sorted(set(self.folder.iterdir()) - before)
+            return [] if any(path.suffix == ".tmp" for path in new) else new
+
         self.type("e")
-        self.wait_for("Snapshot written to")
-        return self.wait_for(lambda _: sorted(set(self.folder.iterdir()) - before))  # type: ignore[no-any-return]
+        self.wait_for("Snapshot written to")  # which may still be there of another time
+        return self.wait_for(written)  # type: ignore[no-any-return]
 
     def saved_snapshot(self) -> dict[str, Any]:
         """Press `e` and return the document it wrote: the frame that is on screen."""

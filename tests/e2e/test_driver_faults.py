@@ -90,15 +90,20 @@ def test_a_device_fault(observe: Observer, control: Control, fault: Fault) -> No
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.returns], ids=str)
-def test_a_device_that_was_ill_is_well_again(driver: Driver, gputop: Start, fault: Fault) -> None:
-    scenario = driver(moving(3))
+def test_a_device_that_was_ill_is_well_again(
+    driver: Driver, gputop: Start, run: Run, fault: Fault
+) -> None:
+    scenario = driver(at_rest(3) | moving(3))
     terminal = gputop(scenario, size=SIZE, scale=fault.scale)
     terminal.wait_device(0, r"temp +\d+/")
+    story = Story(terminal, scenario, run)
     scenario.update(fault.wrong)
     terminal.wait_device(0, fault.shows)
+    story.check_screen()
     scenario.remove(*fault.wrong)
     terminal.wait_device(0, r"MHz · P0 ")
     terminal.wait_alive(0)
+    story.check_after()
     terminal.check_leaves()
 
 
@@ -285,7 +290,8 @@ def test_every_device_vanishes_and_comes_back(driver: Driver, gputop: Start, run
     terminal.wait_alive(1, 1)
     story = Story(terminal, scenario, run)
     scenario.set("count", 0)
-    check_ages_grow(terminal, r"(?:lost|error) for (\d+) s")
+    wait_flat(terminal, "▲ The NVIDIA driver works but lists no GPU")
+    check_ages_grow(terminal, r"error for (\d+) s")
     terminal.check_keys_answer()
     devices = story.check_alike()["devices"]
     assert [device["gpu_utilization"] for device in devices] == [None, None]
@@ -304,11 +310,12 @@ def test_a_crash_in_the_library(driver: Driver, gputop: Start, run: Run) -> None
     story = Story(terminal, scenario, run)
     scenario.set("device.0.crash", "nvmlDeviceGetTemperature*")
     wait_flat(terminal, r"▲ The collector was killed by signal 11.*the next attempt is in")
+    command = run(scenario, "snapshot")
     age = int(terminal.wait_for(r"(\d+) s old")[1])
     terminal.wait_for(lambda t: (now := t.find(r"(\d+) s old")) and int(now[1]) > age)
     terminal.check_keys_answer()
     story.check_screen(current=False)
-    command = run(scenario, "snapshot")
+    story.check_crashed("temperature_c")
     assert command.end() == 1
     assert "gputop: " in command.errors
     assert command.errors.count("\n") == 1
@@ -316,6 +323,7 @@ def test_a_crash_in_the_library(driver: Driver, gputop: Start, run: Run) -> None
     terminal.wait_gone("killed by signal")
     terminal.wait_alive(0)
     assert terminal.collectors != first
+    story.check_after()
     terminal.check_leaves()
 
 
