@@ -266,6 +266,7 @@ def test_a_device_comes_back_under_another_index(driver: Driver, gputop: Start, 
     scenario.update({"order": "1 0 2", "count": 3, "device.1.generation": 2})
     terminal.wait_device(0, "A100.* P0 ")
     terminal.wait_alive(0)
+    terminal.wait_device(2, "H100.* P0 ")
     terminal.wait_device(1, "H100.* P0 ")
     assert len(re.findall("A100", terminal.text())) == 1
     story.check_after()
