@@ -7,8 +7,9 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
+from typing import Any
 
 from gputop.export.json_format import document
 from gputop.insight.host_state import HostState
@@ -130,7 +131,7 @@ def _to_come(saved: Document, since: float, but: Collection[str], records: Recor
 
 
 def _check_snapshot(snapshot: Program, saved: Document, but: Collection[str]) -> None:
-    """A snapshot started now cannot know what is gone, and says so where that is everything."""
+    """See that a snapshot says what a file says, or in the same words that there is no driver."""
     driver = saved["driver"]
     if driver["status"] != "ok":
         assert snapshot.end() == 3, snapshot.out
@@ -139,8 +140,21 @@ def _check_snapshot(snapshot: Program, saved: Document, but: Collection[str]) ->
         return
     one = json.loads(snapshot.check())
     check_nothing_unread(records_of(one))
-    known = [device for device in saved["devices"] if device["status"] != "lost"]
-    assert not (wrong := _differences({**saved, "devices": known}, one, but)), wrong
+    late = {**saved, "devices": list(_known_late(saved, one))}
+    assert not (wrong := _differences(late, one, but)), wrong
+
+
+def _known_late(saved: Document, late: Document) -> Iterator[dict[str, Any]]:
+    """What devices are to who comes late: one that is gone was never there, and one that is lost
+    may not say its UUID any more.
+    """
+    listed = {device["uuid"] for device in late["devices"]}
+    for device in saved["devices"]:
+        nameless = f"index:{device['index']}"
+        if device["status"] != "lost" or device["uuid"] in listed:
+            yield device
+        elif nameless in listed:
+            yield {**device, "uuid": nameless}
 
 
 def _differences(one: Document, other: Document, but: Collection[str] = ()) -> list[str]:

@@ -99,7 +99,7 @@ def test_a_device_that_was_ill_is_well_again(
     story = Story(terminal, scenario, run)
     scenario.update(fault.wrong)
     terminal.wait_device(0, fault.shows)
-    story.check_screen()
+    story.check_alike()
     scenario.remove(*fault.wrong)
     terminal.wait_device(0, r"MHz · P0 ")
     terminal.wait_alive(0)
