@@ -31,12 +31,17 @@ class Beside:
         """`leaves_with` is its exit code after SIGTERM."""
         self._program, self._path, self._leaves_with = program, path, leaves_with
 
+    @property
+    def written(self) -> Records:
+        """What it has written so far."""
+        return recorded(self._path)
+
     def wait(self, terminal: Gputop, missing: Callable[[Records], object]) -> None:
         """Wait until nothing is missing in what it has written."""
         left: list[object] = []
 
         def is_complete(_: object) -> bool:
-            left[:] = [missing(recorded(self._path))]
+            left[:] = [missing(self.written)]
             return not left[0]
 
         try:
@@ -52,7 +57,7 @@ class Beside:
     def ended(self, code: int) -> Records:
         """What it has written by its end, which comes by itself, with that exit code."""
         assert (self._program.end(), self._program.errors) == (code, "")
-        return recorded(self._path)
+        return self.written
 
 
 def start_record(run: Run, scenario: Scenario, scale: float) -> Beside:

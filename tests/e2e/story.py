@@ -13,6 +13,7 @@ from typing import Any
 
 from gputop.export.json_format import document
 from gputop.insight.host_state import HostState
+from gputop.model.frame import Frame
 from gputop.ui.view import take
 from tests.e2e.beside import recorded, start_record, start_stream
 from tests.e2e.faults import SHORT
@@ -92,17 +93,18 @@ class Story:
         _check_snapshot(snapshot, saved, but)
 
     def check_crashed(self, unread: str) -> None:
-        """See that a recorder goes on after a collector that crashed, without the metric of device
-        0 that this kept from being read. A stream is a collector: all that it wrote is whole.
+        """See that a recorder goes on after a collector that crashed, and never says what this
+        keeps from being read of device 0. A stream is a collector: all that it wrote is whole.
         """
         self._beside.remove(self._stream)
         check_nothing_unread(self._stream.ended(-signal.SIGSEGV).all)
-
-        def still_says(records: Records) -> bool:
-            played_back = _played_back(records)
-            return played_back is None or played_back["devices"][0][unread] is not None
-
-        self._record.wait(self._terminal, still_says)
+        self._record.wait(self._terminal, lambda records: not _since_the_crash(records))
+        uuid = self.before["devices"][0]["uuid"]
+        said = [
+            getattr(reading, unread) for frame in _since_the_crash(self._record.written)
+            for reading in frame.devices if reading.uuid == uuid
+        ]  # fmt: skip
+        assert set(said) <= {None}
 
     def check_after(self) -> None:
         """See that every device is well again and all say the same, and end the commands."""
@@ -117,6 +119,10 @@ class Story:
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         for beside in self._beside:
             beside.wait(self._terminal, partial(_to_come, saved, now, but))
+
+
+def _since_the_crash(records: Records) -> list[Frame]:
+    return [frame for frame in records.frames if frame.session != records.hellos[0].session]
 
 
 def _to_come(saved: Document, since: float, but: Collection[str], records: Records) -> list[str]:
