@@ -4,7 +4,8 @@ Every row is run the same way (`observe.py`): the screen says what is wrong at t
 nowhere else, and for how long; keys answer; the file that `e` writes, `gputop record`, `gputop
 stream` and `gputop snapshot` say what the screen says, in every format, with nothing that was not
 read among it; and leaving while it lasts waits for nothing. How fast that goes, and what is said of
-the devices that are well, is compared with a control run.
+the devices that are well, is compared with a control run. What goes wrong in mid-run is a story
+(`story.py`): all of them live through it side by side, and say the same during it and after it.
 """
 
 from __future__ import annotations
