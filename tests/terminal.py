@@ -173,7 +173,8 @@ class Terminal:
     ) -> None:
         self._master, slave = os.openpty()
         self._set_size()
-        self._saved_attributes = termios.tcgetattr(slave)
+        self.settings_before = termios.tcgetattr(slave)
+        """The line settings that the program found."""
         self._process = subprocess.Popen(
             command,
             env=self._environment(env),
@@ -374,8 +375,15 @@ class Terminal:
     def is_restored(self) -> bool:
         """Are the modes and the line settings as the program found them?"""
         on = self.modes - {7, 25}
-        settings = termios.tcgetattr(self._master)
-        return not on and self.keyboard_stack <= 0 and settings == self._saved_attributes
+        return not on and self.keyboard_stack <= 0 and self.settings() == self.settings_before
+
+    def settings(self) -> list[Any]:
+        """The line settings (see termios)."""
+        return termios.tcgetattr(self._master)
+
+    def set(self, settings: list[Any]) -> None:
+        """Change the line settings, as a shell does that takes the terminal back."""
+        termios.tcsetattr(self._master, termios.TCSANOW, settings)
 
     def close(self) -> None:
         """Kill the program and all it started."""

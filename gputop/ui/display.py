@@ -19,6 +19,7 @@ import selectors
 import signal
 import termios
 import time
+import tty
 from collections.abc import Callable, Iterable
 from functools import partial
 from inspect import signature
@@ -55,6 +56,12 @@ _driver_module: Any = linux_driver
 QUERY = "\x1b[?2026$p"
 SYNC_START = "\x1b[?2026h"
 SYNC_END = "\x1b[?2026l"
+KEYBOARD = (
+    linux_driver.KITTY_DISAMBIGUATE_ESCAPE_CODES
+    | linux_driver.KITTY_REPORT_ALL_KEYS
+    | linux_driver.KITTY_REPORT_ASSOCIATED_TEXT
+)
+"""What Textual asks of a terminal that knows kitty's keyboard protocol."""
 
 DEFAULT_BYTES_PER_S = 20_000
 """What a terminal that never answers is sent at most: a poor SSH link's worth."""
@@ -507,9 +514,37 @@ class DisplayDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         """Set the terminal up, and draw from then on."""
+        if self._has_terminal():
+            # A SIGCONT that no SIGTSTP came before. Once more set up, what the terminal was like
+            # before us would be forgotten. In a signal's handler nothing may be written.
+            self._loop.call_soon_threadsafe(self._set_up_again)
+            return
         super().start_application_mode()  # type: ignore[no-untyped-call]
-        if self._writer_thread is not None and self._writer_thread.is_alive():
+        if self._has_terminal():
             self.frames.resume()
+
+    def _has_terminal(self) -> bool:
+        return self._writer_thread is not None and self._writer_thread.is_alive()
+
+    def _set_up_again(self) -> None:
+        """Set the terminal up after a SIGSTOP, during which a shell may have changed all of it."""
+        if not self._has_terminal():
+            return  # it was given away meanwhile
+        with contextlib.suppress(OSError, termios.error):
+            if os.tcgetpgrp(self.fileno) != os.getpgrp():
+                # Another's, as after `bg`: as after Ctrl-Z and `bg`, wait for `fg`.
+                os.kill(os.getpid(), signal.SIGSTOP)
+                return
+            settings = termios.tcgetattr(self.fileno)
+            settings[tty.IFLAG] = self._patch_iflag(settings[tty.IFLAG])
+            settings[tty.LFLAG] = self._patch_lflag(settings[tty.LFLAG])
+            settings[tty.CC][termios.VMIN] = 1
+            termios.tcsetattr(self.fileno, termios.TCSANOW, settings)
+        self.write(f"\x1b[?1049h\x1b[?25l\x1b[?1004h\x1b[<u\x1b[>{KEYBOARD}u")
+        self._enable_mouse_support()
+        self._enable_bracketed_paste()
+        self._disable_line_wrap()
+        self.frames.resume()
 
     def stop_application_mode(self) -> None:
         """Draw no more, and restore the terminal."""

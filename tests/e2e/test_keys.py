@@ -695,3 +695,28 @@ def test_suspending_from_the_shell_and_coming_back(driver: Driver, gputop: Start
     terminal.wait_for(lambda t: t.modes == before)
     terminal.wait_alive(0)
     terminal.check_leaves()
+
+
+def test_a_stop_that_nobody_announced_leaves_the_terminal_as_it_was(
+    driver: Driver, gputop: Start
+) -> None:
+    """SIGSTOP cannot be caught: only SIGCONT is seen, as where a batch system suspends a job. A
+    shell may have set the terminal otherwise in between.
+    """
+    terminal = gputop(driver(moving(1)))
+    terminal.wait_alive(0, 1)
+    raw, threads = terminal.settings(), thread_count(terminal)
+    for between in (raw, terminal.settings_before):
+        os.kill(terminal.pid, signal.SIGSTOP)
+        wait_stopped(terminal)
+        terminal.set(between)
+        os.kill(terminal.pid, signal.SIGCONT)
+        terminal.wait_for(lambda t: t.settings() == raw)
+        terminal.wait_alive(0)
+    assert thread_count(terminal) == threads
+    terminal.check_keys_answer()
+    terminal.check_leaves()
+
+
+def thread_count(terminal: Gputop) -> int:
+    return len(os.listdir(f"/proc/{terminal.pid}/task"))
