@@ -38,6 +38,7 @@ def main() -> NoReturn:
     """Run the command line of this process and leave at once: no thread that hangs in a driver
     call is waited for.
     """
+    _fill_standard_descriptors()
     code = run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -45,6 +46,17 @@ def main() -> NoReturn:
         except (OSError, ValueError, AttributeError):
             continue  # closed, full or never there: nobody reads it
     os._exit(code)
+
+
+def _fill_standard_descriptors() -> None:
+    """Have no file or pipe opened later become descriptor 0, 1 or 2 where such a one is closed:
+    what a driver library prints on stderr would go into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
 
 
 def run(arguments: list[str]) -> int:

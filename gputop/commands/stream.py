@@ -190,14 +190,10 @@ def _claim_stdout() -> int:
     """A descriptor of our own for the records. Stdout itself becomes stderr, so that nothing a
     driver library prints gets between them.
     """
-    try:
-        out = os.dup(1)
-    except OSError:
-        raise GputopError("Stdout is closed, so there is nowhere to write the records.") from None
-    try:
-        os.dup2(2, 1)
-    except OSError:  # stderr is closed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if sys.stdout is None:
+        raise GputopError("Stdout is closed, so there is nowhere to write the records.")
+    out = os.dup(1)
+    os.dup2(2, 1)
     return out
 
 

@@ -46,7 +46,7 @@ class FakeDevices:
     never_ready: bool = False
     """`wait` always takes as long as it may: somebody asked has not answered."""
     noise: str = ""
-    """Printed to stdout at every request, as a careless library would."""
+    """Printed to stdout and stderr at every request, as a careless library would."""
     trace: str = ""
     """A file that grows by a byte at every request."""
     padding: int = 0
@@ -71,7 +71,8 @@ class FakeDevices:
             with open(self.trace, "ab") as file:
                 file.write(b".")
         if self.noise:
-            os.write(1, self.noise.encode())
+            for descriptor in (1, 2):
+                os.write(descriptor, self.noise.encode())
         count = len(self.requests)
         self.needs_restart = self.needs_restart or count == self.restart_at
         if count == self.event_at:

@@ -121,6 +121,13 @@ def test_what_a_library_prints_does_not_get_between_the_records() -> None:
         assert "WARNING: no" in stream.errors()
 
 
+def test_nor_does_it_where_stderr_is_closed() -> None:
+    command = fake_command({"noise": "WARNING: no\n"}, "--count", "2")
+    with Stream(["sh", "-c", 'exec "$@" 2>&-', "sh", *command]) as stream:
+        assert len([stream.next(Frame) for _ in range(3)]) == 3
+        assert stream.wait() == 0
+
+
 # -- how it ends -----------------------------------------------------------------------------------
 
 
