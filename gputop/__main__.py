@@ -78,7 +78,9 @@ def run(arguments: list[str]) -> int:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             _say(f"Cannot write the output: {error.strerror}.")
             return EXIT_FAILED
-        return _report(error)
+        from gputop.commands.base import report_unforeseen  # only for a mistake
+
+        return report_unforeseen(error)
     return code
 
 
@@ -131,19 +133,6 @@ def _unexpected(word: str) -> str:
     if word.startswith("-"):
         return f"there is no option {word}"
     return f"there is no command {word!r}; the commands are {', '.join(COMMANDS)}"
-
-
-def _report(error: Exception) -> int:
-    if os.environ.get("GPUTOP_TRACEBACK") == "1":
-        import traceback
-
-        traceback.print_exc()
-    what = f"{type(error).__name__}: {error}".rstrip(": ")
-    _say(
-        f"Something unforeseen went wrong ({what}); please report it with the output of the same "
-        "command under GPUTOP_TRACEBACK=1."
-    )
-    return EXIT_FAILED
 
 
 def _say(sentence: str) -> None:

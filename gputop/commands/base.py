@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from gputop.errors import GputopError, UsageError
+from gputop.errors import EXIT_FAILED, GputopError, UsageError
 from gputop.settings import flag_type, is_selector, seconds
 
 if TYPE_CHECKING:
@@ -149,6 +151,42 @@ def say(sentence: str, prefix: str = "gputop: ") -> None:
         from gputop.text import clean  # only where there is something to say
 
         print(f"{prefix}{clean(sentence)}", file=sys.stderr)
+
+
+def report_unforeseen(error: Exception) -> int:
+    """Say what nobody foresaw; returns the exit code."""
+    if os.environ.get("GPUTOP_TRACEBACK") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
+        say(
+            "There is no room for another thread, or for memory: raise the limits on processes "
+            "and memory (see ulimit -u and ulimit -v)."
+        )
+    else:
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        say(
+            f"Something unforeseen went wrong ({what}); please report it with the output of the "
+            "same command under GPUTOP_TRACEBACK=1."
+        )
+    return EXIT_FAILED
+
+
+_NO_THREAD = "can't start new thread"
+"""What Python says of it."""
+
+
+def end_with_any_thread() -> None:
+    """From now on a thread that fails ends the process, as the main thread does: the others would
+    go on without what it did, and say what is not so.
+    """
+
+    def failed(what: threading.ExceptHookArgs) -> None:
+        if isinstance(what.exc_value, Exception):
+            os._exit(report_unforeseen(what.exc_value))
+
+    threading.excepthook = failed
 
 
 def print_out(text: str, encoding: str | None = None) -> None:

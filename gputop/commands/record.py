@@ -100,7 +100,7 @@ class _Recorder:
     def _summary(self) -> str:
         output = self._output
         parts = [
-            text.clean(str(output.path)),
+            str(output.path),
             f"{output.frames} frame{'s' * (output.frames != 1)}",
             text.size(output.size),
             text.duration(self._elapsed_s),
@@ -149,14 +149,14 @@ class _Progress:
         self._width = 0
 
     def show(self, words: str) -> None:
-        """Replace the line."""
+        """Replace the line. It may quote a file's name, or what a collector said."""
         if not self.is_on:
             return
         try:
             room = os.get_terminal_size(sys.stderr.fileno()).columns - 1
         except OSError:
             room = 79
-        words = text.fit(f"recording {words}", max(room, 1))
+        words = text.clean(f"recording {words}", max(room, 1))
         blank = " " * max(self._width - text.display_width(words), 0)
         self._width = text.display_width(words)
         print(f"\r{words}{blank}", end="", file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from typing import NoReturn
 from gputop.collect.control import listen
 from gputop.collect.loop import Collector, Ending, Options
 from gputop.collect.writer import Wake, Writer
-from gputop.commands.base import add_machine_arguments, machine_from, say
+from gputop.commands.base import add_machine_arguments, end_with_any_thread, machine_from, say
 from gputop.errors import GputopError, NoDriver, UsageError
 from gputop.model.codec import decode
 from gputop.model.frame import Frame
@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         UsageError: `--devices` names one that is not there.
         GputopError: the records cannot be written.
     """
+    end_with_any_thread()
     return _Stream(args, _claim_stdout()).run()
 
 

@@ -47,6 +47,8 @@ class FakeDevices:
     """`wait` always takes as long as it may: somebody asked has not answered."""
     noise: str = ""
     """Printed to stdout and stderr at every request, as a careless library would."""
+    fails: str = ""
+    """Raised in a thread of its own when the driver is opened."""
     trace: str = ""
     """A file that grows by a byte at every request."""
     padding: int = 0
@@ -64,6 +66,11 @@ class FakeDevices:
     def open(self) -> None:
         self.calls.append("open")
         self._opened_at = time.monotonic()
+        if self.fails:
+            threading.Thread(target=self._fail).start()
+
+    def _fail(self) -> None:
+        raise RuntimeError(self.fails)
 
     def request(self, tick: Tick) -> None:
         self.requests.append(tick)

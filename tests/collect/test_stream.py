@@ -128,6 +128,23 @@ def test_nor_does_it_where_stderr_is_closed() -> None:
         assert stream.wait() == 0
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("a thing", "Something unforeseen went wrong (RuntimeError: a thing); please report it"),
+        ("can't start new thread", "There is no room for another thread, or for memory: raise"),
+    ],
+    ids=["unforeseen", "no-room"],
+)
+def test_a_thread_that_fails_ends_it_with_one_sentence(error: str, says: str) -> None:
+    """Without the thread that opens the driver it would say that there is no device."""
+    with fake_stream({"fails": error}) as stream:
+        assert stream.wait() == 1
+        said = stream.errors()
+        assert said.startswith(f"gputop: {says}")
+        assert said.count("\n") == 1
+
+
 # -- how it ends -----------------------------------------------------------------------------------
 
 

@@ -153,6 +153,20 @@ def test_names_are_only_text_in_every_file(
     assert sorted(os.listdir(folder)) == sorted(path.name for path in paths)
 
 
+@pytest.mark.parametrize("arguments", [(), ("record", "-o", "a.ndjson")], ids=["ui", "record"])
+def test_a_collector_s_last_words_are_only_text(
+    gputop: Start, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Whatever a library printed on stderr before it crashed."""
+    (tmp_path / "sitecustomize.py").write_text(SABOTAGE)
+    words = EVIL.replace("\r\n", "")
+    (tmp_path / "ill").write_text(f"os.write(2, {words!r}.encode()); os._exit(7)", encoding="utf-8")
+    variables = {"PYTHONPATH": f"{tmp_path}:{CHECKOUT}"}
+    terminal = gputop(None, *arguments, interval="", size=(300, 24), env=variables)
+    terminal.wait_for("exit code 7: .*" + SHOWN)
+    check_only_text(terminal)
+
+
 BROKEN = f"""
 from gputop.state.store import Store
 def fail(*_): raise LookupError({EVIL!r})
