@@ -194,6 +194,7 @@ class RecordingWriter:
 
     def _keep(self) -> None:
         """Have the disk keep what is written, where the file lies on one."""
+        self._check_there()
         if not self._sync:
             return
         try:
@@ -202,6 +203,17 @@ class RecordingWriter:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
                 self.abandon()
                 raise failed(self.path, error) from None
+
+    def _check_there(self) -> None:
+        """A file that was deleted takes every write, and none of it is ever read. (Some
+        filesystems count no links: there the name tells.)
+        """
+        if os.fstat(self._fd).st_nlink == 0 and not os.path.lexists(self.path):
+            self.abandon()
+            raise ExportFailed(
+                f"{self.path} was deleted while it was written, so nothing of it is left; record "
+                "to another file."
+            )
 
 
 def _create(path: Path) -> int:

@@ -30,6 +30,7 @@ class Recorder:
         on_end: Callable[[str, bool], None],
     ) -> None:  # fmt: skip
         self._on_end = on_end
+        self._problem: ExportFailed | None = None
         path = folder / f"{snapshot_name(hello, frame)}{SUFFIX}"
         self._file = _FileToBe(path, with_args)
         self._writer = BackgroundWriter(self._file, self._ended)
@@ -42,7 +43,9 @@ class Recorder:
 
     @property
     def sentence(self) -> str:
-        """What was recorded, and where to."""
+        """What was recorded, and where to, or what went wrong."""
+        if self._problem is not None:
+            return text.clean(str(self._problem))
         writer = self._file.writer
         if writer is None:
             return "Nothing was recorded."
@@ -65,7 +68,8 @@ class Recorder:
         return self.sentence
 
     def _ended(self, problem: ExportFailed | None) -> None:
-        self._on_end(str(problem) if problem else self.sentence, problem is not None)
+        self._problem = problem
+        self._on_end(self.sentence, problem is not None)
 
 
 class _FileToBe:

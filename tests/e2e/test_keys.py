@@ -26,7 +26,7 @@ from gputop.ui.screens.process import PROCESS_KEYS
 from gputop.ui.screens.warnings import WARNING_KEYS
 from gputop.ui.widgets.page import SCROLL_KEYS
 from tests.e2e.conftest import Driver, Spawn, moving
-from tests.e2e.program import Gputop, Start, key_name
+from tests.e2e.program import Gputop, Start, key_name, wait_flat
 from tests.fake_driver import Lines, h100s, many_processes
 
 HELP = "Esc closes, arrows scroll"
@@ -600,6 +600,20 @@ def test_a_recording_begins_and_ends(driver: Driver, gputop: Start) -> None:
     terminal.check_leaves()
     assert terminal.find("frames recorded to")
     assert len(list(terminal.folder.glob("*.ndjson.zst"))) == 2
+
+
+@pytest.mark.parametrize("ends", ["R", "q"])
+def test_a_recording_that_was_deleted_is_not_said_to_be_there(
+    driver: Driver, gputop: Start, ends: str
+) -> None:
+    terminal = gputop(driver(moving(2)), size=(160, 24))
+    terminal.wait_alive(0, 1)
+    terminal.press("R", shows=r"\A.*● REC ")
+    (path,) = terminal.wait_for(lambda t: list(t.folder.glob("*.ndjson.zst")))
+    path.unlink()
+    terminal.press(ends)
+    wait_flat(terminal, r"\.ndjson\.zst was deleted while it was written")
+    assert not terminal.find("frames recorded to")
 
 
 def test_the_command_line_scrolls(driver: Driver, gputop: Start, spawn: Spawn) -> None:

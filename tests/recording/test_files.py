@@ -101,6 +101,20 @@ def test_a_full_disk_leaves_what_was_written(tmp_path, monkeypatch):
     assert ending.state == "cut"
 
 
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_file_that_was_deleted_is_not_said_to_be_there(tmp_path, sync):
+    path = tmp_path / "a.ndjson"
+    writer = RecordingWriter(path, sync=sync)
+    for record in demo_records(1, 5):
+        writer.write(record)
+    moved = path.rename(tmp_path / "b.ndjson")
+    for record in demo_records(1, 10):
+        writer.write(record)
+    moved.unlink()
+    with pytest.raises(ExportFailed, match=r"a\.ndjson was deleted while it was written"):
+        writer.close()
+
+
 # -- ends ---------------------------------------------------------------------------------------
 
 
