@@ -271,7 +271,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         self._redraw()
 
     def _redraw(self) -> None:
-        """Draw the view on the screen that is on top; those below draw it when they are back."""
+        """Draw the view on the screen that is seen; those below draw it when they are back."""
         if (screen := self._view_screen) is not None:
             screen.show(self.view)
 
@@ -281,10 +281,14 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     @property
     def _view_screen(self) -> ViewScreen | None:
-        """The screen on top, if it shows a view; one that is only being opened shows it itself."""
-        screen = self.screen
-        if isinstance(screen, ViewScreen) and screen.is_running and screen.is_mounted:
-            return screen
+        """The screen on top that shows a view, if it is seen: around a dialog it is, and would tell
+        old values for new ones. One that is only being opened shows the view itself.
+        """
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, ViewScreen):
+                return screen if screen.is_running and screen.is_mounted else None
+            if not screen.is_modal:
+                return None
         return None
 
     # --- ages ------------------------------------------------------------------------------------

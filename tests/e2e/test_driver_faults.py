@@ -25,7 +25,7 @@ from tests.e2e.observe import WELL, Observed, Observer, shown_age, wait_older
 from tests.e2e.program import Gputop, Records, Run, Start, wait_flat
 from tests.e2e.said import differences
 from tests.e2e.story import Story
-from tests.fake_driver import at_rest, build, corrupt
+from tests.fake_driver import at_rest, build, corrupt, many_processes
 
 RATIOS = {
     "the others move on": 4, "a reading is of its time": 10, "the help": 6, "a pause": 8,
@@ -353,6 +353,28 @@ def test_counters_that_go_back_give_no_negative_rate(driver: Driver, run: Run) -
     assert known
     assert min(known) >= 0
     assert max(known) < 1e13
+
+
+def test_around_a_dialog_and_the_palette_the_devices_stay_live(
+    driver: Driver, gputop: Start
+) -> None:
+    """A picture that stands still there would tell old values, and no warning, for new."""
+    scenario = driver({**moving(2), **many_processes(1)})
+    terminal = gputop(scenario, size=(100, 40), scale=SHORT)
+    terminal.wait_for(" 100000 ")
+    terminal.press("K", shows="Send a signal to th|not signalled|has already ended")
+    terminal.wait_alive(0)
+    scenario.set("device.1.lost", 1)
+    terminal.wait_for("✗ 1 critical")
+    terminal.press("esc")
+    terminal.wait_gone("Send a signal to th|not signalled|has already ended")
+    terminal.press("ctrl-p", shows="Search")
+    scenario.remove("device.1.lost")
+    terminal.wait_gone("✗ 1 critical")
+    terminal.wait_frames()
+    terminal.type("esc")
+    terminal.wait_gone("Search")
+    terminal.check_leaves()
 
 
 # -- letting go ----------------------------------------------------------------------------------
