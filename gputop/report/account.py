@@ -207,15 +207,13 @@ class Account:
         with_job = self._job is not None and not self._job.unfollowed
         seconds = {}
         for reading in frame.devices:
-            account = self._account(reading.uuid)
+            uuid = self._store.known_as(reading.uuid)
+            account = self._account(uuid)
             account.update(reading, interval_s, self._window)
-            uses = found.get(reading.uuid, [])
-            seconds[reading.uuid] = account.holders.update(
-                reading, uses, longest, self._window, with_job
-            )
-        listed = {reading.uuid for reading in frame.devices}
+            uses = found.get(uuid, [])
+            seconds[uuid] = account.holders.update(reading, uses, longest, self._window, with_job)
         for uuid, account in self._devices.items():
-            if uuid not in listed:
+            if uuid not in seconds:
                 account.lapse()
         self._processes.update(frame, seconds)
 

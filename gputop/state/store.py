@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from msgspec.structs import replace
+
 from gputop.model.frame import (
     AnyRecord,
     DeviceInfo,
@@ -129,6 +131,8 @@ class Store:
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self._devices: dict[str, DeviceState] = {}
         self._order: list[str] = []
+        self._named: dict[str, str] = {}
+        """Who a device is that cannot say so: its UUID by the one it is told under."""
         self._event_seen: dict[str, int] = {}
 
     def apply(self, record: AnyRecord) -> None:
@@ -150,21 +154,39 @@ class Store:
         self.hello = hello
         if not hello.devices and hello.driver.status != "ok":
             return  # the driver is away: what was known stays, greyed
-        for info in hello.devices:
+        self._named = self._recognise(hello)
+        infos = [info for info in hello.devices if info.uuid not in self._named]
+        for info in infos:
             known = self._devices.pop(info.uuid, None)
             state = known or DeviceState(info, self._keeping)
             state.info = info
             self._devices[info.uuid] = state  # behind those that are no longer listed
-        self._keep_places(hello)
+        self._keep_places(infos)
         self._forget_departed()
 
-    def _keep_places(self, hello: Hello) -> None:
+    def _recognise(self, hello: Hello) -> dict[str, str]:
+        """A device that is lost, or hangs, when a collector starts cannot say who it is. Where one
+        that is known is missing at its index, it is that one.
+        """
+        listed = {info.uuid for info in hello.devices}
+        missing = {
+            state.info.index: state.uuid
+            for state in self.devices
+            if not _is_nameless(state.uuid) and state.uuid not in listed
+        }
+        return {
+            info.uuid: missing[info.index]
+            for info in hello.devices
+            if _is_nameless(info.uuid) and info.index in missing
+        }
+
+    def _keep_places(self, infos: Sequence[DeviceInfo]) -> None:
         """A device that is no longer listed stays in its place: `_unlisted` says what of it."""
-        listed = [info.uuid for info in hello.devices]
-        taken = {info.index for info in hello.devices if info.parent is None}
+        listed = [info.uuid for info in infos]
+        taken = {info.index for info in infos if info.parent is None}
         for place, uuid in enumerate(self._order):
             info = self._devices[uuid].info
-            nameless = uuid.startswith("index:") and info.index in taken
+            nameless = _is_nameless(uuid) and info.index in taken
             if uuid not in listed and info.parent is None and not nameless:
                 listed.insert(min(place, len(listed)), uuid)
         self._order = listed
@@ -186,10 +208,11 @@ class Store:
         read = set()
         due = 2 * frame.interval_s + 1
         for reading in frame.devices:
-            state = self._devices.get(reading.uuid)
+            uuid = self.known_as(reading.uuid)
+            state = self._devices.get(uuid)
             if state is not None:
-                state.update(reading)
-                read.add(reading.uuid)
+                state.update(reading if uuid == reading.uuid else _as(state, reading))
+                read.add(uuid)
         for uuid in self._order:
             state = self._devices[uuid]
             if uuid not in read:
@@ -247,6 +270,10 @@ class Store:
         """A device or MIG instance by its UUID."""
         return self._devices.get(uuid)
 
+    def known_as(self, uuid: str) -> str:
+        """The UUID of a device that the newest hello knows by its index only, where it is known."""
+        return self._named.get(uuid, uuid)
+
     def has(self, uuid: str) -> bool:
         """Whether a device or MIG instance has a place here now, be it lost."""
         return uuid in self._order
@@ -258,6 +285,21 @@ class Store:
     def processes(self) -> Sequence[Process]:
         """The newest frame's processes."""
         return self.frame.processes if self.frame else ()
+
+
+def _is_nameless(uuid: str) -> bool:
+    """Whether it stands for a device that has not said who it is."""
+    return uuid.startswith("index:")
+
+
+def _as(known: DeviceState, nameless: DeviceReading) -> DeviceReading:
+    """The reading of a device that cannot say who it is as one of the device that is known; it has
+    been so for as long as that one was.
+    """
+    before = known.reading
+    since = before.since_s if before.status != "ok" else None
+    since = nameless.since_s if since is None else since
+    return replace(nameless, uuid=known.uuid, since_s=since)
 
 
 def _throttled(host: HostReading) -> float | None:

@@ -336,6 +336,31 @@ def test_a_crash_in_the_library(driver: Driver, gputop: Start, run: Run) -> None
     terminal.check_leaves()
 
 
+def test_a_lost_device_is_still_that_one_when_the_collector_is_killed(
+    driver: Driver, gputop: Start
+) -> None:
+    """The next collector cannot learn who it is."""
+    scenario = driver(at_rest(3) | moving(3))
+    terminal = gputop(scenario, size=SIZE, scale=SHORT)
+    terminal.wait_alive(2, 1)
+    story = Story(terminal)
+    scenario.set("device.1.lost", 1)
+    since = int(terminal.wait_device(1, r"lost for (\d+) s")[1])
+    (first,) = terminal.collectors
+    os.kill(first, signal.SIGKILL)
+    wait_flat(terminal, "killed by signal 9")
+    terminal.wait_gone("killed by signal 9")
+    terminal.wait_alive(2)
+    found = terminal.wait_device(1, r"H100.* lost for (\d+) s")
+    assert int(found[1]) > since, "it is lost for as long as before, and longer"
+    assert terminal.find(r"\A.* 3 GPUs")
+    statuses = [device["status"] for device in story.check_alike()["devices"]]
+    assert statuses == ["ok", "lost", "ok"]
+    scenario.remove("device.1.lost")
+    terminal.wait_alive(1)
+    terminal.check_leaves()
+
+
 def test_counters_that_go_back_give_no_negative_rate(driver: Driver, run: Run) -> None:
     """Energy, PCIe and NVLink counters are set back while a stream runs."""
     scenario = driver(moving(1))

@@ -84,6 +84,14 @@ def test_a_lost_device_covers_no_time_while_it_is_away():
     assert device.coverage == pytest.approx(2 / 5)
 
 
+def test_a_lost_device_that_a_new_collector_knows_by_its_index_only_is_no_other():
+    nameless = frame(3, reading(3, "index:0", status="lost"))
+    found = report_of(*utilised((0, 0.5), (1, 0.5)), hello("index:0"), nameless,
+                      *utilised((4, 0.5), (5, 0.5)))  # fmt: skip
+    assert [device.uuid for device in found.devices] == [GPU]
+    assert found.devices[0].covered_s == pytest.approx(2)
+
+
 def test_a_wall_clock_that_jumps_moves_nothing():
     steady = utilised((0, 0.1), (1, 0.2), (2, 0.6))
     jumped = [hello(), *(

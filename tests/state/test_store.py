@@ -69,6 +69,30 @@ def test_a_device_without_a_name_gives_way_to_the_one_of_its_index():
     assert [d.uuid for d in store.devices] == ["GPU-1"]
 
 
+def test_a_device_that_can_no_longer_say_who_it_is_is_the_one_that_is_missing_at_its_index():
+    """A collector was started again while a device was lost: one device, lost since then."""
+    store = Store()
+    for at, uuid, since in ((1, "B", None), (5, "B", 4.0), (60, "index:1", 55.0)):
+        store.apply(hello("A", uuid, "C"))
+        read = frame(at, "A", uuid, "C")
+        read.devices[1].status = "ok" if since is None else "lost"
+        read.devices[1].since_s = since
+        store.apply(read)
+    assert [d.uuid for d in store.devices] == ["A", "B", "C"]
+    assert [d.reading.uuid for d in store.devices] == ["A", "B", "C"]
+    assert (store.devices[1].reading.status, store.devices[1].reading.since_s) == ("lost", 4.0)
+    store.apply(hello("A", "B", "C"))
+    store.apply(frame(70, "A", "B", "C"))
+    assert {d.reading.status for d in store.devices} == {"ok"}
+
+
+def test_a_device_without_a_name_at_an_index_where_none_is_missing_is_another():
+    store = Store()
+    store.apply(hello("A", "B"))
+    store.apply(hello("A", "B", "index:2"))
+    assert [d.uuid for d in store.devices] == ["A", "B", "index:2"]
+
+
 def test_another_boot_is_another_history():
     store = Store()
     for record in (hello("A"), frame(1, "A"), hello("A", boot="c")):
