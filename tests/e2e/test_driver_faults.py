@@ -279,6 +279,35 @@ def test_a_device_comes_back_under_another_index(driver: Driver, gputop: Start, 
     terminal.check_leaves()
 
 
+def test_devices_that_take_long_to_open_are_not_said_to_be_none(
+    driver: Driver, gputop: Start
+) -> None:
+    """As without persistence mode. What does not say who it is is listed after a while."""
+    wrong = {"device.*.call.nvmlDeviceGetUUID.hang": "forever"}
+    scenario = driver(moving(2) | wrong)
+    terminal = gputop(scenario, size=SIZE)
+    terminal.wait_for("Opening the GPUs")
+    terminal.wait_for("No GPU is read yet")
+    terminal.wait_for(r"\A.* 2 GPUs")
+    check_ages_grow(terminal, r"no answer for (\d+) s")
+    drawn = terminal.raw.decode("utf-8", "replace")
+    for untrue in ("lists no device", "No process uses", "still held"):
+        assert untrue not in drawn
+    scenario.remove(*wrong)
+    terminal.wait_alive(1)
+    terminal.check_leaves()
+
+
+def test_devices_that_were_asked_for_and_are_not_there_are_said_so(
+    driver: Driver, gputop: Start
+) -> None:
+    terminal = gputop(driver(moving(2)), "--devices", "7", scale=SHORT)
+    wait_flat(terminal, "▲ No device of this machine is called 7")
+    wait_flat(terminal, "Of the devices that were asked for, none is here")
+    assert "lists no device" not in terminal.raw.decode("utf-8", "replace")
+    terminal.check_leaves()
+
+
 def test_a_device_appears(driver: Driver, gputop: Start, run: Run) -> None:
     scenario = driver(at_rest(3) | moving(2))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)

@@ -199,8 +199,11 @@ class NvmlDevices:
                     self._workers.append(Worker(self, index))
 
     def all_away(self) -> bool:
-        """True when no device can be read."""
-        return bool(self._workers) and all(worker.panel.away for worker in self._workers)
+        """True when no device can be read, and none is being read: under a call that hangs nothing
+        can be started afresh.
+        """
+        panels = [worker.panel for worker in self._workers]
+        return bool(panels) and all(panel.away and not panel.is_asked for panel in panels)
 
 
 def _away(driver: DriverInfo, is_open: bool) -> Away | None:

@@ -43,7 +43,9 @@ class Owner(Protocol):
         """It is time to see whether there are other devices."""
 
     def all_away(self) -> bool:
-        """True when every device is lost, so that a fresh start harms none."""
+        """True when every device is lost and nobody calls the driver, so that a fresh start harms
+        none.
+        """
 
 
 class Doing:

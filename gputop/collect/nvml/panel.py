@@ -78,6 +78,11 @@ class Panel:
         """True while the device cannot be read for a reason of its own."""
         return self._status in ("lost", "error") or not self._known
 
+    @property
+    def is_asked(self) -> bool:
+        """True while a request is unanswered: its worker may hang in a call."""
+        return self._asked is not None
+
     # -- requests --------------------------------------------------------------------------
 
     def ask(self, tick: Tick) -> bool:

@@ -284,6 +284,8 @@ class ProcessTable(LineWidget, can_focus=True):
             return f"No process matches the filter {clean(self.filter_text)} (Esc clears)."
         if view.driver.status != "ok":
             return _DRIVER_SAYS.get(view.driver.status, _NO_DRIVER)
+        if not view.devices:
+            return "No GPU is read yet."
         unread = self._unread()
         if unread:
             where = "".join(f" GPU {self._label(d)}: {why(reason)}." for d, reason in unread)

@@ -113,10 +113,12 @@ class DeviceGrid(LineWidget, can_focus=True):
     def _nothing(self, width: int, height: int) -> list[Strip]:
         """No device: what is missing, and what to do."""
         palette, driver = self.palette, self._view.driver
-        words = {"starting": "Opening the NVIDIA driver" + self.gputop.glyphs.ellipsis,
-                 "ok": "The NVIDIA driver is loaded, but it lists no device."}  # fmt: skip
-        asked = self.gputop.settings.devices
-        if driver.status == "ok" and asked:
+        # A driver that has none is `absent`: behind one that works the devices are being opened,
+        # until the collector says that those that were asked for are not there.
+        ellipsis = self.gputop.glyphs.ellipsis
+        words = {"starting": "Opening the NVIDIA driver" + ellipsis,
+                 "ok": "Opening the GPUs" + ellipsis}  # fmt: skip
+        if driver.status == "ok" and self.gputop.trouble:
             words["ok"] = "Of the devices that were asked for, none is here."
         said = [driver.message or words.get(driver.status, ""), driver.remedy]
         roles = ["strong" if driver.status in {"starting", "ok"} else "warning", "text"]
