@@ -166,3 +166,19 @@ def test_being_held_up_between_two_clocks_is_no_time_between_them() -> None:
     boot, wall = iter([10.0, 12.0, 12.0, 12.001, 13.0, 15.0]), iter([110.0, 112.0005, 115.0])
     ahead = utc_ahead_s(lambda: next(boot), lambda: next(wall))
     assert ahead == pytest.approx(100, abs=1e-6)
+
+
+def test_a_buffer_that_is_never_large_enough_takes_no_memory(tmp_path: Path) -> None:
+    """Twice the room at every reading would be 4 GB after 20 of them."""
+    with machine(tmp_path, STEADY) as (scenario, probe):
+        opened(probe)
+        before = peak_kib(probe)
+        scenario.set("device.0.call.nvmlDeviceGetSamples.error", 7)
+        for _ in range(16):
+            assert probe.tick(slow=True).statuses == ["ok"]
+        assert peak_kib(probe) - before < 32 << 10
+
+
+def peak_kib(probe: Probe) -> int:
+    status = Path(f"/proc/{probe.process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])

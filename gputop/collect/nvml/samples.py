@@ -20,8 +20,8 @@ SPAN_S = 1.0
 """The longest time that one span sums up."""
 SILENCE_S = 30.0
 """After so long without a new sample the buffer, which spans at most half of it, is all new."""
-FIRST_ROOM = 256
-"""Samples asked for at first; the known buffers hold 120."""
+FIRST_ROOM, MOST_ROOM = 256, 65536
+"""Samples asked for, at first and at the most; the known buffers hold 120."""
 _WIDTHS = {1: 0xFFFFFFFF, 2: 0xFFFFFFFFFFFFFFFF, 3: 0xFFFFFFFFFFFFFFFF, 5: 0xFFFFFFFF, 6: 0xFFFF}
 """nvmlValueType_t of a whole number: the bits of it that count."""
 
@@ -89,8 +89,8 @@ class SampleBuffer:
             self._buffer,
         )  # fmt: skip
         Trouble.check(code)
-        if code == abi.INSUFFICIENT_SIZE:
-            self._make_room(max(count.value, 2 * self._room))
+        if code == abi.INSUFFICIENT_SIZE and self._room < MOST_ROOM:
+            self._make_room(min(MOST_ROOM, max(count.value, 2 * self._room)))
         self._supported = code not in abi.NEVER
         if code != abi.SUCCESS:
             return []
