@@ -40,6 +40,12 @@ def test_instances_follow_their_device(tmp_path: Path) -> None:
     assert of_third.status == "ok"
 
 
+def test_more_instances_than_can_be_are_not_counted_up_to(tmp_path: Path) -> None:
+    with machine(tmp_path, {**mig_instances(0), "device.0.mig_max": 4_000_000_000}) as (_, probe):
+        told = probe.ready(4)
+    assert instances(told) == [0, 1, 3]
+
+
 def test_gpm_of_an_instance(tmp_path: Path) -> None:
     with machine(tmp_path, mig_instances(0, [2])) as (_, probe):
         probe.ready(2)

@@ -12,6 +12,9 @@ from gputop.collect.nvml.library import Library, Meter, NvmlError
 from gputop.collect.nvml.values import Raw
 from gputop.model.nvml_tables import ARCHITECTURES
 
+MOST_DEVICES = 256
+"""A machine has at most 64 or so: a number that cannot be is not counted up to."""
+
 
 class Identity(Struct, frozen=True):
     """What tells a device from all others."""
@@ -54,8 +57,8 @@ def handle_of(library: Library, meter: Meter, uuid: str) -> Any:
 
 
 def device_count(library: Library, meter: Meter) -> int:
-    """How many devices the driver lists. Raises NvmlError."""
-    return library.number(meter, "nvmlDeviceGetCount_v2")
+    """How many devices the driver lists: each gets a thread. Raises NvmlError."""
+    return min(library.number(meter, "nvmlDeviceGetCount_v2"), MOST_DEVICES)
 
 
 def uuid_of(library: Library, meter: Meter, handle: Any) -> str:

@@ -13,6 +13,8 @@ from gputop.collect.nvml.library import Library, Meter, NvmlError
 from gputop.collect.nvml.values import Trouble
 
 ENABLED = 1
+MOST_INSTANCES = 64
+"""More than any device is cut into: a number that cannot be is not counted up to."""
 
 
 class Instance(Struct, frozen=True):
@@ -48,9 +50,8 @@ def instances_of(
         return ()
     by_uuid = {instance.uuid: instance for instance in known}
     found: list[Instance] = []
-    for index in range(
-        number_or_none(library, meter, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0
-    ):
+    most = number_or_none(library, meter, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0
+    for index in range(min(most, MOST_INSTANCES)):
         child = ctypes.c_void_p()
         code = library.call(
             meter, "nvmlDeviceGetMigDeviceHandleByIndex", handle, index, ctypes.byref(child)
