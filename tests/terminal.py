@@ -214,6 +214,10 @@ class Terminal:
         for key in keys:
             os.write(self._master, KEYS.get(key, key).encode())
 
+    def send(self, raw: bytes) -> None:
+        """Send bytes that no key sends."""
+        os.write(self._master, raw)
+
     def resize(self, columns: int, rows: int) -> None:
         """Give the window another size."""
         with self._changed:

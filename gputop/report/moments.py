@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gputop import spans
+from gputop.errors import GputopError
 from gputop.model.frame import Frame
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
@@ -44,14 +45,27 @@ class Moment:
         raise ValueError(f"{text!r} is not {ACCEPTED}")
 
     def boottime(self, first: Frame) -> float:
-        """Its CLOCK_BOOTTIME in a recording that begins with the frame `first`."""
+        """Its CLOCK_BOOTTIME in a recording that begins with the frame `first`.
+
+        Raises:
+            GputopError: no clock ever showed what the recording says of its begin.
+        """
         if self.after_s is not None:
             return first.boottime_s + self.after_s
         utc = self.utc_s if self.utc_s is not None else self._next(first.utc_s)
         return first.boottime_s + utc - first.utc_s
 
     def _next(self, begin_utc_s: float) -> float:
-        begin = datetime.fromtimestamp(begin_utc_s).astimezone()
+        try:
+            begin = datetime.fromtimestamp(begin_utc_s).astimezone()
+            return self._next_after(begin)
+        except (ValueError, OverflowError, OSError):
+            raise GputopError(
+                "The recording does not begin at any date there is, so no time of day lies in it; "
+                "give times after its begin, such as 90s."
+            ) from None
+
+    def _next_after(self, begin: datetime) -> float:
         midnight = begin.replace(hour=0, minute=0, second=0, microsecond=0)
         found = midnight + timedelta(seconds=self.clock_s or 0)
         # A minute's grace: who names the minute in which it began means its begin.

@@ -13,6 +13,7 @@ the present, and a key waits for about a round trip and a tenth of a second.
 """
 
 import asyncio
+import codecs
 import contextlib
 import os
 import selectors
@@ -20,7 +21,7 @@ import signal
 import termios
 import time
 import tty
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from inspect import signature
 from io import StringIO
@@ -33,6 +34,7 @@ from rich.console import RenderableType
 from rich.style import Style
 from textual import events
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._parser import ParseError
 from textual._styles_cache import StylesCache
 from textual._xterm_parser import XTermParser
 from textual.app import App, ReturnType
@@ -442,7 +444,23 @@ class FrameAnswer(Message, no_dispatch=True):
 
 
 class AnswerParser(XTermParser):
-    """Textual's parser, which also reports answers that say "not recognised"."""
+    """Textual's parser, which also reports answers that say "not recognised", and goes on behind
+    what is no key and no answer.
+    """
+
+    def feed(self, data: str) -> Iterator[Message]:
+        """What is read means these messages. What breaks Textual's parser is passed over, with
+        what came at the same time: a noisy line must not end the program.
+        """
+        try:
+            yield from super().feed(data)
+        except ParseError:
+            raise
+        except Exception:
+            self._tokens.clear()
+            self._gen = self.parse(self._tokens.append)
+            self._awaiting = next(self._gen)
+            self._timeout_time = None
 
     def is_pending(self) -> bool:
         """Does what was read so far mean something once some time has passed?"""
@@ -565,11 +583,14 @@ class DisplayDriver(LinuxDriver):
         """Read keys and answers."""
         parser = AnswerParser()
         waiter = partial(InputSelector, self._input_wake, parser.is_pending)
-        # The method looks the parser and the selector up in its module.
+        # The method looks the parser, the selector and the decoder up in its module.
         _driver_module.XTermParser = lambda debug: parser
         _driver_module.selectors = SimpleNamespace(
             SelectSelector=waiter, EVENT_READ=selectors.EVENT_READ
         )
+        # A terminal of another encoding sends bytes that are no UTF-8.
+        decoder = partial(codecs.getincrementaldecoder("utf-8"), "replace")
+        _driver_module.getincrementaldecoder = lambda encoding: decoder
         super().run_input_thread()
 
     def disable_input(self) -> None:
@@ -692,7 +713,8 @@ def seam_is_intact() -> bool:
                 callable(LinuxDriver._get_terminal_size),
                 callable(App.post_display_hook),
                 callable(LinuxDriver._request_terminal_sync_mode_support),
-                {"XTermParser", "SelectSelector"} <= _names_in(LinuxDriver.run_input_thread),
+                {"XTermParser", "SelectSelector", "getincrementaldecoder"}
+                <= _names_in(LinuxDriver.run_input_thread),
                 WriterThread(StringIO())._queue.qsize() == 0,
                 not WriterThread(StringIO())._queue.full(),
                 [type(token) for token in AnswerParser().feed("\x1b[?2026;0$y")] == [FrameAnswer],

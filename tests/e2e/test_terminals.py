@@ -269,3 +269,20 @@ def test_a_redirected_start_in_a_shell(
         assert "The screen needs a terminal" in said.replace("\n", "")
         assert 1049 not in terminal.modes
         assert b"\x1b" not in terminal.raw
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [b"\xe9", b"\x1b[M\xff\xff\xff", b"\x1b[99999999999u", b"\x1b[1114112u",
+     b"\x1b[<0;99999999999999999999;1M",
+     b"\x1b[48;99999999;99999999;1;1t"],
+    ids=["latin-1", "an old mouse", "a key that is none", "no letter", "far away", "a size"],
+)  # fmt: skip
+def test_what_is_no_key_is_passed_over(driver: Driver, gputop: Start, typed: bytes) -> None:
+    """From a terminal of another encoding, or over a noisy line."""
+    terminal = gputop(driver(moving(1)))
+    terminal.wait_alive(0, 1)
+    terminal.send(typed)
+    terminal.wait_alive(0)
+    terminal.check_keys_answer()
+    terminal.check_leaves()

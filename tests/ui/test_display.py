@@ -15,9 +15,12 @@ from typing import Any
 
 import pyte
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Region
@@ -326,6 +329,20 @@ def test_a_hiccup_of_the_link_does_not_last() -> None:
         pacer.wrote(pacer.frame_bytes, now, asked=True)
         pacer.answered(now + 0.01)
     assert pacer.frame_bytes == Pacer.MAX_FRAME_BYTES
+
+
+READ = st.sampled_from("\x1b[]O?<>;:0123456789$uMmtRyc~ \ufffdaA\x9b\x00")
+"""What sequences are made of."""
+
+
+@given(st.text(READ, min_size=1, max_size=40))
+@example("\x1b[99999999999u")
+def test_whatever_is_read_a_key_behind_it_is_heard(text: str) -> None:
+    parser = AnswerParser()
+    list(parser.feed(text))
+    # What is left open ends with the end of a paste, or as no sequence at all.
+    list(parser.feed("\x1b[201~" + " " * 40))
+    assert "x" in [token.key for token in parser.feed("x") if isinstance(token, events.Key)]
 
 
 @pytest.mark.parametrize("setting", range(5))
