@@ -53,3 +53,17 @@ class BrokenRecord(GputopError):
         place = f"{clean(where)}, line {line}" if where else f"line {line}"
         super().__init__(f"{place} {clean(what, LONGEST_COMPLAINT)}.")
         self.line, self.what = line, what
+
+
+def unforeseen(error: Exception) -> str:
+    """The sentence about an error that nobody foresaw. It may quote what was read."""
+    if isinstance(error, MemoryError) or str(error) == "can't start new thread":  # Python's words
+        return (
+            "There is no room for another thread, or for memory: raise the limits on processes "
+            "and memory (see ulimit -u and ulimit -v)."
+        )
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    return (
+        f"Something unforeseen went wrong ({what}); please report it with the output of the same "
+        "command under GPUTOP_TRACEBACK=1."
+    )

@@ -9,7 +9,7 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from gputop.errors import EXIT_FAILED, GputopError, UsageError
+from gputop.errors import EXIT_FAILED, GputopError, UsageError, unforeseen
 from gputop.settings import flag_type, is_selector, seconds
 
 if TYPE_CHECKING:
@@ -159,22 +159,8 @@ def report_unforeseen(error: Exception) -> int:
         import traceback
 
         traceback.print_exception(error)
-    if isinstance(error, MemoryError) or str(error) == _NO_THREAD:
-        say(
-            "There is no room for another thread, or for memory: raise the limits on processes "
-            "and memory (see ulimit -u and ulimit -v)."
-        )
-    else:
-        what = f"{type(error).__name__}: {error}".rstrip(": ")
-        say(
-            f"Something unforeseen went wrong ({what}); please report it with the output of the "
-            "same command under GPUTOP_TRACEBACK=1."
-        )
+    say(unforeseen(error))
     return EXIT_FAILED
-
-
-_NO_THREAD = "can't start new thread"
-"""What Python says of it."""
 
 
 def end_with_any_thread() -> None:

@@ -8,6 +8,7 @@ import gc
 import locale
 import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -20,7 +21,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from gputop import text
-from gputop.errors import EXIT_FAILED, GputopError
+from gputop.errors import EXIT_FAILED, GputopError, unforeseen
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.host_state import HostState
 from gputop.insight.rules import Thresholds
@@ -353,17 +354,20 @@ class GputopApp(DiffDisplay[int], App[int]):
         if self.is_headless:
             super()._handle_exception(error)
             return
-        what = text.clean(f"{type(error).__name__}: {error}".rstrip(": "))
-        farewell = (
-            f"gputop: Something unforeseen went wrong ({what}); please report it with the output "
-            "of the same command and GPUTOP_TRACEBACK=1."
-        )
+        farewell = text.clean(f"gputop: {unforeseen(error)}")
         if os.environ.get("GPUTOP_TRACEBACK") == "1":
             import traceback
 
             lines = "".join(traceback.format_exception(error)).splitlines()
             farewell = "\n".join(map(text.clean, lines))  # what raised it may quote anything
         leave_at_once(self, EXIT_FAILED, first=[self.stop_all], farewell=farewell)
+
+    def thread_failed(self, what: threading.ExceptHookArgs) -> None:
+        """A thread's error ends the program as any other: the picture would stand still, or a
+        recording with it, and nobody would say so. Called in that thread.
+        """
+        if isinstance(what.exc_value, Exception):
+            self._soon(partial(self._handle_exception, what.exc_value))
 
     # --- actions ---------------------------------------------------------------------------------
 

@@ -167,19 +167,25 @@ def test_a_collector_s_last_words_are_only_text(
     check_only_text(terminal)
 
 
-BROKEN = f"""
-from gputop.state.store import Store
-def fail(*_): raise LookupError({EVIL!r})
-Store.apply = fail
+BROKEN = """
+from gputop.{module} import {cls}
+def fail(*_): raise LookupError({evil!r})
+{cls}.{method} = fail
 """
 
 
 @pytest.mark.parametrize("traceback", ["", "1"])
+@pytest.mark.parametrize(
+    "where", [("state.store", "Store", "apply"), ("sources.local", "LocalSource", "_deliver")],
+    ids=["main", "thread"],
+)  # fmt: skip
 def test_what_nobody_foresaw_drives_no_terminal(
-    gputop: Start, tmp_path: Path, traceback: str
+    gputop: Start, tmp_path: Path, where: tuple[str, str, str], traceback: str
 ) -> None:
     """An error may quote what was read."""
-    (tmp_path / "sitecustomize.py").write_text(BROKEN, encoding="utf-8")
+    module, cls, method = where
+    broken = BROKEN.format(module=module, cls=cls, method=method, evil=EVIL)
+    (tmp_path / "sitecustomize.py").write_text(broken, encoding="utf-8")
     variables = {"PYTHONPATH": f"{tmp_path}:{CHECKOUT}", "GPUTOP_TRACEBACK": traceback}
     terminal = gputop(None, "--demo", interval="", size=SIZE, env=variables)
     assert terminal.exit_code() == 1
