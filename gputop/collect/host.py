@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -195,10 +196,10 @@ def translates_pids(version: str | None) -> bool:
 
 
 def this_host() -> Host:
-    """The host we run on: through /proc, or where there is none through psutil, whose import
-    takes as long as the rest of the start.
+    """The host we run on: through /proc on Linux, where psutil does not go without it either;
+    elsewhere through psutil, whose import takes as long as the rest of the start.
     """
-    if os.path.exists(f"{procfs.PROC}/stat"):
+    if sys.platform == "linux":
         return LinuxHost()
     from gputop.collect.portable import PsutilHost
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import psutil
 import pytest
 
-from gputop import procfs
 from gputop.collect.backend import Tick
 from gputop.collect.host import LinuxHost, this_host
 from gputop.collect.portable import PsutilHost
@@ -21,9 +21,9 @@ def tick(seconds: float) -> Tick:
     return Tick(1, seconds, time.time(), 1.0)
 
 
-def test_it_is_taken_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_taken_on_other_systems_than_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(this_host(), LinuxHost)
-    monkeypatch.setattr(procfs, "PROC", "/nonexistent")
+    monkeypatch.setattr(sys, "platform", "darwin")
     assert isinstance(this_host(), PsutilHost)
 
 

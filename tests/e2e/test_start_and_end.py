@@ -190,6 +190,35 @@ def test_devices_are_chosen_by_index_or_uuid(driver: Driver, gputop: Start, run:
     assert re.match("gputop: No device of this machine is called 7", wrong.errors)
 
 
+WITHOUT_PROC = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
+"""What runs a program that finds an empty /proc, as in a bare chroot or where lxcfs has crashed."""
+
+
+def may_hide_proc() -> bool:
+    import subprocess
+
+    try:
+        return subprocess.run([*WITHOUT_PROC, "true"], check=False, timeout=60).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not may_hide_proc(), reason="nobody here may mount anything over /proc")
+def test_without_proc_the_devices_are_there_and_the_host_is_not_known(
+    driver: Driver, gputop: Start
+) -> None:
+    terminal = gputop(driver(moving(2)), size=SIZE, through=WITHOUT_PROC)
+    terminal.wait_alive(1)
+    terminal.wait_for(r"cpu +– ")
+    terminal.check_keys_answer()
+    document = terminal.saved_snapshot()
+    assert document["host"]["cpu_utilization"] is None
+    assert document["devices"][0]["status"] == "ok"
+    terminal.type("q")
+    assert terminal.exit_code() == 0
+    assert terminal.is_restored()
+
+
 # -- settings and flags ----------------------------------------------------------------------
 
 SETTINGS = (
