@@ -366,13 +366,13 @@ def test_a_crash_in_the_library(driver: Driver, gputop: Start, run: Run) -> None
 
 
 def test_a_lost_device_is_still_that_one_when_the_collector_is_killed(
-    driver: Driver, gputop: Start
+    driver: Driver, gputop: Start, run: Run
 ) -> None:
     """The next collector cannot learn who it is."""
     scenario = driver(at_rest(3) | moving(3))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
     terminal.wait_alive(2, 1)
-    story = Story(terminal)
+    story = Story(terminal, scenario, run)
     scenario.set("device.1.lost", 1)
     since = int(terminal.wait_device(1, r"lost for (\d+) s")[1])
     (first,) = terminal.collectors
@@ -383,10 +383,11 @@ def test_a_lost_device_is_still_that_one_when_the_collector_is_killed(
     found = terminal.wait_device(1, r"H100.* lost for (\d+) s")
     assert int(found[1]) > since, "it is lost for as long as before, and longer"
     assert terminal.find(r"\A.* 3 GPUs")
-    statuses = [device["status"] for device in story.check_alike()["devices"]]
+    statuses = [device["status"] for device in story.check_screen()["devices"]]
     assert statuses == ["ok", "lost", "ok"]
     scenario.remove("device.1.lost")
     terminal.wait_alive(1)
+    story.check_after()
     terminal.check_leaves()
 
 
