@@ -300,11 +300,15 @@ class Terminal:
             def test(terminal: "Terminal") -> Any:
                 return terminal.find(pattern)
 
+        found: Any = None
+
+        def is_over() -> Any:
+            nonlocal found
+            found = test(self)  # once: what was true of a process may not be a moment later
+            return self._failure or found or (self._at_end and not self._link)
+
         with self._changed:
-            result = self._changed.wait_for(
-                lambda: self._failure or test(self) or (self._at_end and not self._link), timeout
-            )
-            found = test(self)
+            result = self._changed.wait_for(is_over, timeout)
         if self._failure is not None:
             raise AssertionError(
                 f"the terminal itself failed\n{self.describe()}"
