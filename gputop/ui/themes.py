@@ -176,7 +176,7 @@ _LIGHT_BACKGROUNDS = frozenset({"7", *map(str, range(9, 16))})
 def theme_for(environ: Mapping[str, str]) -> str:
     """The name of the theme that suits the terminal which these variables describe."""
     term = environ.get("TERM", "")
-    if environ.get("NO_COLOR") or term in _COLOURLESS_TERMINALS:
+    if term in _COLOURLESS_TERMINALS:
         return "mono"
     many = any(sign in term for sign in ("256", "direct", "kitty"))
     if not many and environ.get("COLORTERM") not in {"truecolor", "24bit"}:

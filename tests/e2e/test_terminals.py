@@ -14,8 +14,17 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Driver, moving
-from tests.e2e.program import CLOCK, Gputop, Program, Start, environment, wait_ended
+from tests.e2e.program import (
+    CLOCK,
+    PATIENCE_S,
+    Gputop,
+    Program,
+    Start,
+    environment,
+    wait_ended,
+)
 from tests.fake_driver import h100s, many_processes
+from tests.fake_driver.told import CallCount
 
 SMALL = {
     (1, 1): ["…"], (2, 1): ["…"], (4, 2): ["…"], (5, 1): ["60x15"], (10, 3): ["too small", "60x15"],
@@ -199,13 +208,28 @@ def test_a_terminal_that_answers_late(driver: Driver, gputop: Start) -> None:
 
 
 def test_a_stalled_link_is_left_at_once(driver: Driver, gputop: Start) -> None:
-    terminal = gputop(driver(moving(2)))
-    terminal.wait_alive(0, 1)
-    started = terminal.descendants()
-    terminal.stall()
-    terminal.type("?", "ctrl-c")
-    assert terminal.exit_code() == 0
-    wait_ended(started)
+    """In the middle of a picture of 60 kB, of which the pseudo-terminal takes 22: the rest is
+    thrown away, and what restores the terminal is not.
+    """
+    scenario = driver(moving(8), log_calls=True)
+    fast = {"GPUTOP_DISPLAY_BYTES_PER_S": "10000000"}  # which it heeds where no answer comes
+    with CallCount(scenario, r"nvmlDeviceGetTemperature\w* 0") as ticks:
+        terminal = gputop(scenario, size=(400, 120), answers=False, env=fast)
+        terminal.wait_alive(7, 1)
+        terminal.press("?", shows="Esc closes")
+        terminal.press("esc", hides="Esc closes")  # by now no answer is waited for
+        started = terminal.descendants()
+        terminal.stall()
+        before = terminal.bytes_written
+        terminal.type("t")  # another theme changes every cell
+        ticks.pass_by(10, PATIENCE_S)
+        terminal.type("ctrl-c")
+        assert terminal.exit_code() == 0
+        wait_ended(started)
+    terminal.resume()
+    terminal.wait_for(lambda t: t.is_restored())
+    # 4 kB had come to the reader's end, where nobody can take them back.
+    assert terminal.bytes_written - before < 10_000, "what waited was not thrown away"
 
 
 @pytest.mark.skipif(not shutil.which("tmux"), reason="tmux is not installed")

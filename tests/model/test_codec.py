@@ -64,7 +64,8 @@ def test_unknown_fields_of_the_same_schema_are_passed_over():
 @pytest.mark.parametrize(
     "line",
     [b"", b"\n", b"null", b"[]", b"{}", b'{"type":"frame"}', b'{"type":"nonsense"}', b"\xff\xfe",
-     b'{"type":"frame","session":1}', b"[" * 100_000, b"NaN", b'{"type":"hello","schema":"1"}'],
+     b'{"type":"frame","session":1}', b"[" * 100_000, b"NaN", b'{"type":"hello","schema":"1"}',
+     b'{"type":"frame","session":"\xff"}'],
 )  # fmt: skip
 def test_what_is_no_record_is_one_sentence(line):
     with pytest.raises(BrokenRecord) as caught:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import pytest
 from rich.color import Color
 from rich.style import Style
 
 from gputop.ui.themes import CONTRAST, DARK, MONO, PALETTES, TERMINAL, Palette, theme_for
+from tests.ui.source import app_on
 
 XTERM = {"TERM": "xterm-256color"}
 ROLES = ("text", "strong", "dim", "faint", "accent", "good", "notice", "warning", "critical")
@@ -26,8 +28,6 @@ ROLES = ("text", "strong", "dim", "faint", "accent", "good", "notice", "warning"
         ({}, "terminal"),
         ({"TERM": "vt100"}, "mono"),
         ({"TERM": "vt220", "COLORTERM": "truecolor"}, "mono"),
-        ({**XTERM, "NO_COLOR": "1", "COLORFGBG": "0;15"}, "mono"),
-        ({**XTERM, "NO_COLOR": ""}, "dark"),
         ({**XTERM, "COLORFGBG": "0;15"}, "light"),
         ({**XTERM, "COLORFGBG": "0;default;15"}, "light"),
         ({**XTERM, "COLORFGBG": "0;7"}, "light"),
@@ -40,6 +40,24 @@ ROLES = ("text", "strong", "dim", "faint", "accent", "good", "notice", "warning"
 def test_the_theme_that_suits_a_terminal(environ: dict[str, str], name: str) -> None:
     assert theme_for(environ) == name
     assert name in PALETTES
+
+
+@pytest.mark.parametrize(
+    ("no_color", "settings", "name"),
+    [
+        ("", {"theme": "light"}, "light"),
+        ("1", {"theme": "light"}, "mono"),
+        ("", {"theme": "auto"}, "dark"),
+        ("1", {"theme": "auto"}, "mono"),
+        ("", {"theme": "light", "no_color": True}, "mono"),
+    ],
+)
+def test_no_colour_is_asked_for_by_the_environment_or_a_setting(
+    monkeypatch: pytest.MonkeyPatch, no_color: str, settings: dict[str, Any], name: str
+) -> None:
+    for variable, value in {**XTERM, "NO_COLOR": no_color, "COLORFGBG": ""}.items():
+        monkeypatch.setenv(variable, value)
+    assert app_on([], **settings).palette.name == name
 
 
 @pytest.mark.parametrize("palette", [TERMINAL, MONO], ids=lambda palette: palette.name)
