@@ -20,6 +20,7 @@ from gputop.actions.signals import (
     open_targets,
 )
 from gputop.model.frame import DriverInfo, HostInfo
+from tests.pids import needs_choice, spawn_as
 from tests.waiting import readable
 
 SAFETY_S = 30
@@ -90,6 +91,28 @@ def test_a_process_that_ends_while_the_dialog_is_open_is_gone(child: Child) -> N
         assert target.ended()
         (outcome,) = targets.send(signal.SIGTERM)
     assert outcome.status is Status.GONE
+
+
+@needs_choice
+def test_what_takes_over_the_pid_of_an_open_target_gets_nothing(child: Child) -> None:
+    with open_targets([target_of(child)]) as targets:
+        child.kill()
+        child.wait(SAFETY_S)
+        started: list[Child] = []
+
+        def spawn() -> Child:
+            started.append(subprocess.Popen(["sleep", "600"]))
+            return started[-1]
+
+        try:
+            other = spawn_as(child.pid, spawn)
+            (outcome,) = targets.send(signal.SIGKILL)
+            assert outcome.status is Status.GONE
+            assert other.poll() is None
+        finally:
+            for process in started:
+                process.kill()
+                process.wait(SAFETY_S)
 
 
 def test_a_zombie_has_ended(child: Child) -> None:
@@ -176,6 +199,7 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))
 from gputop.actions.signals import Target, open_targets
 from gputop import procfs
+from tests.pids import needs_choice, spawn_as
 from tests.waiting import readable
 pid = int(sys.argv[1])
 ticks = procfs.start_ticks(pid)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import App, SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from gputop import text
@@ -369,6 +370,15 @@ class GputopApp(DiffDisplay[int], App[int]):
         if isinstance(what.exc_value, Exception):
             self._soon(partial(self._handle_exception, what.exc_value))
 
+    def notify(
+        self, message: str, *, title: str = "", severity: SeverityLevel = "information",
+        timeout: float | None = None, markup: bool = False,
+    ) -> None:  # fmt: skip
+        """Say something for a few seconds. It may quote what others wrote: it is only text."""
+        super().notify(
+            text.clean(message), title=title, severity=severity, timeout=timeout, markup=False
+        )
+
     # --- actions ---------------------------------------------------------------------------------
 
     def stop_all(self) -> None:
@@ -525,7 +535,7 @@ class GputopApp(DiffDisplay[int], App[int]):
         """Copy what is under the cursor."""
         copyable = self.screen.copyable if isinstance(self.screen, ViewScreen) else None
         if copyable is not None:
-            words, what = copyable
+            words, what = text.clean(copyable[0]), copyable[1]
             self.copy_to_clipboard(words)
             self.notify(f"Copied {what} {words}", timeout=3)
 

@@ -7,6 +7,7 @@ spreadsheet must be text on every screen and in every file.
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import os
@@ -22,13 +23,13 @@ from tests.e2e.program import CHECKOUT, Gputop, Start
 from tests.e2e.test_process_faults import SABOTAGE
 from tests.e2e.test_processes import start_ticks
 
-SIZE = (200, 50)
+SIZE = (300, 50)
 EVIL = (
-    "=1+1\x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b]0;owned\x07[red]R[/] [@click=app.quit]Q[/]"
-    "\u202e\u200b\u2066\x9b31m\r\n\x00../../E"
+    '=\u202e\u200b\u2066\x9b31m1+1"\\\x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b]0;owned\x07'
+    "[red]R[/] [@click=app.quit]Q[/]\r\n\x00../../E"
 )
-"""A formula, the clipboard, a cleared screen, a title, markup, bidi and zero-width characters, an
-8-bit CSI, line ends and a path."""
+"""A formula, bidi and zero-width characters and an 8-bit CSI (in front, where nothing is cut off),
+a quote, the clipboard, a cleared screen, a title, markup, line ends and a path."""
 SHOWN = r"\[red\]R\[/\] \[@click=app\.quit\]Q\[/\]"
 """What must be seen of it, as it is."""
 DRIVES = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
@@ -45,6 +46,7 @@ names = dict(name=evil, bus_id=evil, architecture=evil, compute_capability=evil,
 devices = [
     DeviceInfo("GPU-0" + evil, index=0, **names),
     DeviceInfo("GPU-1" + evil, index=1, **names),
+    DeviceInfo("GPU-3" + evil, index=3, **names),
     DeviceInfo("MIG-2" + evil, index=0, parent="GPU-0" + evil, mig_profile=evil, **names),
 ]
 utc, boot = clock()
@@ -60,9 +62,11 @@ for seq in range(10**6):
     put(Frame(evil, seq, utc, boot, 0.25, HostReading(read_at=boot, cpu_utilization=0.5), [
         DeviceReading("GPU-0" + evil, missing=why, **ok),
         DeviceReading("GPU-1" + evil, "lost", boot - 5, detail=evil),
+        DeviceReading("GPU-3" + evil, missing=why, **ok),
         DeviceReading("MIG-2" + evil, missing=why, **ok),
     ], [
         Process(pid, ticks, evil, evil, 1234, [evil, evil], evil, utc - 60, uses=uses),
+        Process(2**31, None, evil, evil, uses=[DeviceUse("GPU-3" + evil, "C", memory_bytes=1)]),
     ]))
     time.sleep(0.25)
 """
@@ -88,7 +92,8 @@ def check_only_text(terminal: Gputop) -> None:
     assert not [words for words in terminal.osc if words.startswith(("52;", "0;", "2;"))]
     drawn = bytes(terminal.raw).decode("utf-8", "replace")
     for sign in "\u202e\u200b\u2066\x9b\x00":
-        assert sign not in drawn, f"{sign!r} was sent"
+        at = drawn.find(sign)
+        assert at < 0, f"{sign!r} was sent behind {drawn[max(0, at - 300) : at]!r}"
     assert "\x1b[2J[red]" not in drawn
     assert "\x1b[31m" not in drawn
 
@@ -96,6 +101,7 @@ def check_only_text(terminal: Gputop) -> None:
 def test_names_are_only_text_on_every_screen(gputop: Start, spawn: Spawn, tmp_path: Path) -> None:
     terminal, pid = hostile(gputop, spawn, tmp_path, "--temperature", "c")
     terminal.wait_for(SHOWN)
+    terminal.wait_for(rf"3 +{2**31} .*{SHOWN}")  # a process whose command line nobody knows
     check_only_text(terminal)
     # What is on the overview too shows nothing: Enter at once behind Esc is another key.
     terminal.press("w", shows=LISTED)
@@ -117,6 +123,9 @@ def test_names_are_only_text_on_every_screen(gputop: Start, spawn: Spawn, tmp_pa
     terminal.press("y", shows="Copied")
     copied = [words for words in terminal.osc if words.startswith("52")]
     assert len(copied) == 1, "only what `y` copies"
+    pasted = base64.b64decode(copied[0].removeprefix("52;c;")).decode()
+    assert pasted.startswith("GPU-0=")
+    assert not DRIVES.search(pasted), "nothing in it presses Enter in a shell"
     terminal.osc.clear()
     terminal.press("esc", hides="Bus id|UUID")
     terminal.press("right", "enter", shows="Bus id|UUID")
@@ -193,5 +202,5 @@ def test_what_nobody_foresaw_drives_no_terminal(
     assert terminal.descendants() == []
     assert terminal.find("Traceback" if traceback else "Something unforeseen went wrong")
     assert terminal.cursor()[0] == 0, "the shell's prompt has a line of its own"
-    assert "LookupError: =1+1␛]52;c;ZXZpbA==␇␛[2J" in terminal.text()
+    assert 'LookupError: =����31m1+1"\\␛]52;c;ZXZpbA==␇␛[2J' in terminal.text()
     check_only_text(terminal)

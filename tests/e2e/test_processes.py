@@ -16,6 +16,7 @@ from tests.e2e.conftest import Driver, Spawn
 from tests.e2e.program import Gputop, Start
 from tests.e2e.test_keys import selected
 from tests.fake_driver import Lines, h100s
+from tests.pids import needs_choice, spawn_as
 
 SIZE = (120, 30)
 
@@ -260,12 +261,7 @@ def test_a_process_that_ended_while_the_dialog_was_open(
     terminal.press("t", "enter", hides="Send a signal to th")
 
 
-LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
-
-
-@pytest.mark.skipif(
-    os.getuid() != 0 or not os.access(LAST_PID, os.W_OK), reason="only root may choose a pid"
-)
+@needs_choice
 @pytest.mark.parametrize("when", ["before the dialog", "while it is open"])
 def test_a_pid_that_was_given_to_another_process(
     driver: Driver, gputop: Start, spawn: Spawn, when: str
@@ -289,17 +285,6 @@ def test_a_pid_that_was_given_to_another_process(
     assert other.poll() is None
     terminal.check_leaves()
     assert other.poll() is None
-
-
-def spawn_as(pid: int, spawn: Spawn) -> subprocess.Popen[bytes]:
-    """Start a process that gets this pid; others start processes too, so it may take a few."""
-    for _ in range(200):
-        LAST_PID.write_text(str(pid - 1))
-        child = spawn()
-        if child.pid == pid:
-            return child
-        child.kill()
-    pytest.skip("the pid could not be had again")
 
 
 def test_processes_that_are_protected(driver: Driver, gputop: Start) -> None:
@@ -364,9 +349,11 @@ def strangers_process() -> Iterator[int]:
     """The pid of a process that belongs to another user."""
     if os.getuid() == 0:
         with subprocess.Popen(["sleep", "1000"], user="nobody", cwd="/") as child:
-            yield child.pid
-            assert child.poll() is None, "nothing reached it"
-            child.kill()
+            try:
+                yield child.pid
+                assert child.poll() is None, "nothing reached it"
+            finally:
+                child.kill()
         return
     for path in Path("/proc").iterdir():
         if path.name.isdecimal() and path.name != "1":

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,8 +73,12 @@ def test_two_hundred_resizes(driver: Driver, gputop: Start) -> None:
     terminal = gputop(driver({**moving(4), **many_processes(30)}))
     terminal.wait_alive(0, 1)
     numbers = random.Random(7)
-    for _ in range(200):
-        terminal.resize(numbers.randint(1, 250), numbers.randint(1, 70))
+    for number in range(200):
+        columns, rows = numbers.randint(1, 250), numbers.randint(1, 70)
+        terminal.resize(columns, rows)
+        # Those that come at once are one to the program, so some are waited for.
+        if number % 8 == 0 and columns >= 60 and rows >= 15:
+            terminal.wait_for(lambda t, last=rows - 1: t.lines()[last].startswith(" q quit"))
     terminal.resize(100, 30)
     terminal.wait_for(r"^ q quit .*window 5 min *\Z")
     for index in range(4):
@@ -133,6 +138,8 @@ def test_a_kind_of_terminal(driver: Driver, gputop: Start, kind: Kind) -> None:
     elif kind.theme == "terminal":
         assert not rgb
         assert len(colours) > 3
+        grounds = Counter(cell.bg for row in terminal.cells() for cell in row)
+        assert grounds.most_common(1)[0][0] == "default", "its own background"
     else:
         assert DARK_BACKGROUND in rgb
     terminal.check_leaves()
@@ -266,8 +273,8 @@ class _Tmux(Gputop):
 NEEDS = "gputop: The screen needs a terminal; in a pipe or a script use `gputop snapshot`"
 
 
-def test_stdout_is_a_pipe(driver: Driver, folder: Path, home: Path) -> None:
-    """As in `gputop | cat`: nothing is written to the pipe, one sentence to the user."""
+def test_no_stream_is_a_terminal(driver: Driver, folder: Path, home: Path) -> None:
+    """As under cron: nothing is written to stdout, and one sentence to stderr."""
     env = environment(home, driver(moving(1)).env(), 1)
     program = Program((), folder, env)
     assert program.end() == 2

@@ -659,6 +659,19 @@ def test_a_garbled_screen_is_redrawn_on_demand() -> None:
         terminal.wait_for(lambda t: appearance(t.cells())[1:] == before[1:])
 
 
+def test_a_terminal_that_says_its_size_again_is_redrawn() -> None:
+    """As after it went to another size and back: nobody knows what it shows."""
+    with run_app() as terminal:
+        terminal.type("n")
+        terminal.wait_for("step 1 keys 1$")
+        terminal.wait_quiet()
+        before = appearance(terminal.cells())
+        with terminal._changed:
+            terminal._screen.erase_in_display(2)
+        terminal.signal(signal.SIGWINCH)
+        terminal.wait_for(lambda t: appearance(t.cells()) == before)
+
+
 def test_the_cursor_is_where_the_typing_goes() -> None:
     places = []
     for plain in (False, True):

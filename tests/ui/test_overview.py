@@ -15,7 +15,7 @@ from gputop.ui.app import GputopApp
 from gputop.ui.screens.overview import too_small
 from tests.demo_records import demo_records
 from tests.samples import no_driver_frame, no_driver_hello, sample_frame, sample_hello
-from tests.ui.source import ListSource, app_on, charts_drawn, screen_lines
+from tests.ui.source import ListSource, app_on, charts_drawn, screen_lines, wait_until
 
 SIZES = [(60, 15), (80, 24), (120, 40), (200, 50), (300, 100)]
 
@@ -468,6 +468,14 @@ async def test_markup_in_names_is_shown_and_not_obeyed():
         shown = text_of(app)
         assert "[red]evil" in shown
         assert "\x1b" not in shown
+
+
+async def test_what_is_said_for_a_moment_is_only_text():
+    app = app_on([sample_hello(), sample_frame()])
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        app.notify("Snapshot written to [red]a[/] \x1b[31m\u202e")
+        await wait_until(pilot, lambda: "Snapshot" in text_of(app))
+        assert "[red]a[/] ␛[31m\ufffd" in text_of(app)
 
 
 async def test_ascii_mode_draws_ascii_only():

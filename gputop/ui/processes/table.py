@@ -383,7 +383,7 @@ class ProcessTable(LineWidget, can_focus=True):
         """Ask for the signal dialog, or say why there is none."""
         refusal = self.gputop.can_signal
         if refusal is not None:
-            self.notify(refusal, severity="warning", markup=False)
+            self.notify(refusal, severity="warning")
         elif targets := self.targets:
             self.post_message(self.SignalRequested(targets))
 

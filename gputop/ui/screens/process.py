@@ -342,7 +342,7 @@ class ProcessScreen(ViewScreen):
         """Ask for the signal dialog, or say why there is none."""
         refusal = self.gputop.can_signal
         if refusal is not None:
-            self.notify(refusal, severity="warning", markup=False)
+            self.notify(refusal, severity="warning")
         elif self._past is not None:
             target = target_of(self._past.process)
             self.post_message(ProcessTable.SignalRequested([target]))

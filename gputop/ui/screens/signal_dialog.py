@@ -379,7 +379,7 @@ class SignalDialog(NewestSize, ModalScreen[list[Outcome]]):
         if targets and done and self._is_on_top:
             count = len(targets)
             said = f"{targets[0].target} ended." if count == 1 else f"{count} processes ended."
-            self.app.notify(said, markup=False)
+            self.app.notify(said)
             self.action_close()
 
     def on_screen_resume(self) -> None:
