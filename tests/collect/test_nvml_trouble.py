@@ -125,16 +125,20 @@ def test_a_handle_that_a_reset_made_invalid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status"), [(4, "error"), (8, "error"), (11, "error"), (15, "lost"), (16, "lost")]
-)
-def test_a_device_that_cannot_be_opened(tmp_path: Path, code: int, status: str) -> None:
+    ("code", "status", "says"),
+    [
+        (4, "error", "no permission"), (8, "error", "power cables"), (11, "error", "interrupts"),
+        (15, "lost", "fallen off the bus"), (16, "lost", "needs a reset"),
+    ],
+)  # fmt: skip
+def test_a_device_that_cannot_be_opened(tmp_path: Path, code: int, status: str, says: str) -> None:
     key = "device.1.call.nvmlDeviceGetHandleByIndex_v2.error"
     with machine(tmp_path, {"count": 3, key: code}, scale=FAST) as (scenario, probe):
         told = probe.until(lambda told: len(told.statuses) == 3 and "pending" not in told.statuses)
         assert told.statuses == ["ok", status, "ok"]
         assert uuids(told)[1] == "index:1"
         assert told.answers.inventory[1].index == 1
-        assert told.reading(1).detail
+        assert says in told.reading(1).detail
         assert told.reading(1).reason("temperature_c") in ("lost", f"error({code})")
         scenario.remove(key)
         told = probe.ready(3)

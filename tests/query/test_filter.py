@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gputop.query import FIELDS, Amount, Filter, Place, QueryError, compile_filter
@@ -216,6 +216,7 @@ def compiled_or_none(text: str) -> Filter | None:
         return None
 
 
+@example("ann -", ANN)
 @given(TEXTS, SUBJECTS)
 def test_any_text_is_a_filter_or_a_query_error(text: str, subject: Subject) -> None:
     compiled = compiled_or_none(text)
