@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gputop.collect.nvml.driver_time import offset_us, utc_ahead_s
+from gputop.collect.nvml.samples import SILENCE_S
 from gputop.model.frame import SampleSpan
 from tests.clocks import Clocks
 from tests.collect.nvml_probe import Probe, Told, machine
@@ -90,6 +91,17 @@ def test_either_clock_and_one_that_is_wrong(tmp_path: Path, clock: str, offset_s
     assert spans
     assert now() - 5 < spans[-1].end_s <= now()
     assert now() - 10 < spans[0].start_s
+
+
+def test_samples_go_on_after_the_drivers_own_clock_went_back(tmp_path: Path) -> None:
+    """Each seems older than the newest that was seen, until none has come for long."""
+    clocks = Clocks(tmp_path / "clocks")
+    with machine(tmp_path, STEADY, environment=clocks.env()) as (scenario, probe):
+        opened(probe)
+        assert gather(probe, 3, "power_instant_w")
+        scenario.set("samples.offset_us", -3_600_000_000)
+        clocks.suspend(2 * SILENCE_S)
+        assert gather(probe, 6, "power_instant_w")
 
 
 @pytest.mark.parametrize(
