@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -128,13 +129,18 @@ def spawn() -> Iterator[Spawn]:
     children: list[subprocess.Popen[bytes]] = []
 
     def start(*command: str) -> subprocess.Popen[bytes]:
-        children.append(subprocess.Popen(command or ("sleep", "1000"), stdin=subprocess.DEVNULL))
+        children.append(
+            subprocess.Popen(
+                command or ("sleep", "1000"), stdin=subprocess.DEVNULL, process_group=0
+            )
+        )
         return children[-1]
 
     yield start
     for child in children:
-        child.kill()
-        child.wait()
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)  # and what a shell has started
+            child.wait()
 
 
 LOW, HIGH, PERIOD_S = 10, 99, 9

@@ -239,7 +239,7 @@ def test_all_tagged_processes_get_it(driver: Driver, gputop: Start, spawn: Spawn
 
 
 def test_a_process_that_does_not_obey(driver: Driver, gputop: Start, spawn: Spawn) -> None:
-    child = spawn("sh", "-c", "trap '' TERM; while :; do sleep 1000; done")
+    child = spawn("sh", "-c", "trap '' TERM; exec sleep 1000")
     terminal = gputop(driver(listing(child.pid)), size=SIZE)
     terminal.wait_for(row(child.pid))
     ask(terminal)
