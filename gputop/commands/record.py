@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UsageError: the file's name does not say how it is packed, or a device is not there.
         ExportFailed: the file cannot be created or written; what was written stays readable.
-        CollectorFailed: the collector cannot be started.
+        GputopError: no reading ever came, and why.
     """
     return _Recorder(args).run()
 
@@ -92,6 +92,8 @@ class _Recorder:
         progress.clear()
         if self._problem is not None:
             raise self._problem
+        if self._said and not self._output.frames:
+            raise GputopError(f"Nothing was recorded, for no reading ever came ({self._said}).")
         if progress.is_on:
             files = f" and {self._output.files - 1} more" if self._output.files > 1 else ""
             say(f"Wrote {self._summary()}{files}.", prefix="")

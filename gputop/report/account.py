@@ -140,7 +140,7 @@ class Account:
         first = self._first
         if first is None or self._frames:
             return ""
-        begin = local_time(first.utc_s, "%Y-%m-%d %H:%M:%S")
+        begin = local_time(first.utc_s, "%Y-%m-%d %H:%M:%S") or "a day that no calendar has"
         span = duration(self._newest_s - first.boottime_s)
         return (
             f"has no reading in the time asked for: its first is of {begin}, its last {span} later"

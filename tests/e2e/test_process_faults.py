@@ -122,6 +122,21 @@ def starts_of(ill: Path) -> list[float]:
     return [float(line) for line in ill.with_suffix(".starts").read_text().split()]
 
 
+def test_a_recorder_that_was_never_told_anything_says_why(gputop: Start, tmp_path: Path) -> None:
+    """To a script the exit code says that there is no recording."""
+    (tmp_path / "sitecustomize.py").write_text(SABOTAGE)
+    (tmp_path / "ill").write_text("print('gputop: no luck.', file=sys.stderr); os._exit(1)")
+    terminal = gputop(
+        None, "record", "-o", "a.ndjson", interval="", size=(200, 24),
+        env={"PYTHONPATH": f"{tmp_path}:{CHECKOUT}"},
+    )  # fmt: skip
+    terminal.wait_for("a.ndjson, 0 frames, .*no luck")
+    terminal.signal(signal.SIGINT)
+    assert terminal.exit_code() == 1
+    why = r"gputop: Nothing was recorded, for no reading ever came \(.* exit code 1: no luck;.*\)\."
+    assert terminal.find(why), terminal.describe()
+
+
 def test_a_collector_that_is_ill_does_not_hold_up_leaving(
     driver: Driver, gputop: Start, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gputop.insight.verdicts import Verdict
 from gputop.model.frame import DeviceInfo, HostReading, ReadTimes, SampleSpan
 from gputop.report import words
-from gputop.report.account import NOBODY, REBOOTED, TOO_SHORT, Options
+from gputop.report.account import NOBODY, REBOOTED, TOO_SHORT, Account, Options
 from gputop.report.device_account import DeviceAccount
 from gputop.report.moments import Moment
 from gputop.report.prices import Prices
@@ -176,6 +176,13 @@ def test_a_part_of_a_recording_is_what_lies_between_its_moments():
     assert found.devices[0].statistics["gpu_utilization"].mean == pytest.approx(0.55)
     by_clock = Options(start=Moment(utc_s=UTC_S + 4), end=Moment(utc_s=UTC_S + 6))
     assert report_of(*records, options=by_clock) == found
+
+
+@pytest.mark.parametrize(("utc_s", "day"), [(UTC_S, "2026-11-18"), (1e300, "no calendar has")])
+def test_a_part_without_a_reading_names_the_time_that_there_is(utc_s, day):
+    account = Account(Options(start=Moment(after_s=60)))
+    account.add_all([hello(), frame(0, reading(0), utc_s=utc_s)])
+    assert day in account.missed
 
 
 # --- shares -------------------------------------------------------------------------------------
