@@ -127,6 +127,13 @@ def test_neither_hardware_nor_driver(machine):
     assert "host" in machine.find("kernel driver").remedy
 
 
+def test_without_proc_nothing_is_said_of_the_kernel_driver(machine):
+    (machine.root / "proc").rename(machine.root / "not-proc")
+    found = machine.find("kernel driver")
+    assert (found.level, found.no_driver) == ("warn", False)
+    assert "cannot be told" in found.finding
+
+
 def test_devices_that_answer_outweigh_signs_that_there_is_no_driver(machine):
     machine.remove("proc/driver/nvidia/version", "dev/nvidiactl", "dev/nvidia0")
     machine.write(".dockerenv")

@@ -69,6 +69,11 @@ def kernel_driver(around: Surroundings) -> Finding:
     version = _module_version(around)
     if version:
         return Finding("ok", f"kernel driver {version}")
+    if not around.exists("proc/self"):
+        return Finding(
+            "warn", "without /proc it cannot be told which kernel driver is loaded",
+            "Mount it: mount -t proc proc /proc.",
+        )  # fmt: skip
     if in_wsl(around):
         if around.exists("dev/dxg"):
             return Finding("ok", "WSL with GPU access (/dev/dxg); the driver is on Windows")
