@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gputop.collect.nvml.deadlines import Deadlines
 from gputop.collect.nvml.visibility import Visibility
@@ -38,6 +40,31 @@ def mine(text: str | None) -> tuple[bool | None, bool | None]:
 )
 def test_devices(text: str | None, expected: tuple[bool | None, bool | None]) -> None:
     assert mine(text) == expected
+
+
+NAMES = st.sampled_from(["0", "1", " 1 ", A, B, A[:12], "gpu-9", MIG, f"MIG-{A}/7/0"])
+NONE = st.text().filter(lambda t: "," not in t and not t.strip()[:1].isdecimal()).filter(
+    lambda t: not t.strip().lower().startswith(("gpu-", "mig-"))
+)  # fmt: skip
+
+
+@given(st.lists(NAMES), NONE, st.lists(NAMES))
+def test_behind_a_name_that_means_none_nothing_counts(
+    names: list[str], none: str, more: list[str]
+) -> None:
+    assert mine(",".join([*names, none, *more])) == mine(",".join([*names, ""]))
+
+
+@given(st.text(), st.text(), st.none() | st.integers(), st.text())
+def test_any_text_names_a_device_or_none(text: str, uuid: str, index: int | None, mig: str) -> None:
+    visibility = Visibility.from_environment({"CUDA_VISIBLE_DEVICES": text})
+    named = visibility.mine(uuid, index)
+    assert named is any(
+        name == str(index) or (len(name) > 4 and uuid.lower().startswith(name.lower()))
+        for name in visibility.names or ()
+    )
+    if named:
+        assert visibility.mine_instance(uuid, index, mig, 1, 0)
 
 
 @pytest.mark.parametrize(
