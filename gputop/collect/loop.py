@@ -192,10 +192,9 @@ class Collector:
         """Read the host and, where `ask` says so, the devices; send one frame."""
         tick = self._new_tick()
         devices, host = self._machine.devices, self._machine.host
-        if ask:
-            devices.request(tick)
         load = host.read(tick)
         if ask:
+            devices.request(tick)
             answered = self._wait()
             self._take(answered)
             if self._ending is not None:

@@ -14,6 +14,7 @@ from gputop.collect.nvml.keeper import Keeper
 from gputop.collect.nvml.library import Library, Meter, NvmlError
 from gputop.collect.nvml.panel import Away
 from gputop.collect.nvml.troubles import DRIVER_RELEASED, OPENING
+from gputop.collect.nvml.turn import Turn
 from gputop.collect.nvml.visibility import Visibility
 from gputop.collect.nvml.worker import Worker
 from gputop.model.frame import DeviceInfo, DeviceReading, DeviceUse, DriverInfo
@@ -31,6 +32,7 @@ class NvmlDevices:
         self.deadlines = deadlines or Deadlines.from_environment()
         self.visibility = visibility or Visibility.from_environment()
         self.library = Library()
+        self.turn = Turn()
         self.driver_version: str | None = None
         self._events = EventWatcher(self.library, self.deadlines.event_wait_s)
         self._keeper = Keeper(self.library, self.deadlines, self)

@@ -17,6 +17,7 @@ from gputop.collect.nvml.driver_time import boottime
 from gputop.collect.nvml.library import Library, Meter, NvmlError
 from gputop.collect.nvml.panel import Panel
 from gputop.collect.nvml.troubles import device_trouble
+from gputop.collect.nvml.turn import Turn
 from gputop.collect.nvml.values import Result, Trouble
 from gputop.collect.nvml.visibility import Visibility
 from gputop.model import missing
@@ -31,6 +32,7 @@ class Office(Protocol):
     """What a worker needs of whoever employs it. All of it may be called from any thread."""
 
     library: Library
+    turn: Turn
     deadlines: Deadlines
     visibility: Visibility
     driver_version: str | None
@@ -125,7 +127,8 @@ class Worker:
             self._backlog.clear()
             return
         try:
-            work()
+            with self._office.turn.taken():
+                work()
         except (Trouble, NvmlError) as e:
             self._fail(e.code)
         except Exception as e:
