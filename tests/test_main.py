@@ -14,6 +14,8 @@ import pytest
 from gputop import __main__, __version__
 from gputop.__main__ import run
 from gputop.errors import NoDriver
+from gputop.recording import RecordingWriter
+from tests.demo_records import demo_records
 
 PATIENCE_S = 60.0
 
@@ -186,6 +188,30 @@ def test_a_full_disk_is_said(unbuffered: str, monkeypatch: pytest.MonkeyPatch) -
         done = python(code, "probe", out=full.fileno())
     assert done.returncode == 1
     assert done.stderr == "gputop: Cannot write the output: No space left on device.\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["run --help", "report b.ndjson"])
+def test_a_file_that_takes_only_a_part_is_said(
+    command: str, unbuffered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    with RecordingWriter(tmp_path / "b.ndjson") as writer:
+        for record in demo_records(seconds=2):
+            writer.write(record)
+    shell = f"ulimit -f 1; exec {sys.executable} -m gputop {command} > page"
+    done = subprocess.run(
+        ["bash", "-c", shell], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"gputop: Cannot write .*: File too large\.\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", ["nosuch", "report nosuch.ndjson"])
+def test_a_sentence_that_nobody_takes_leaves_the_exit_code(command: str) -> None:
+    shell = f"exec {sys.executable} -m gputop {command} 2>/dev/full"
+    done = subprocess.run(["sh", "-c", shell], stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == run(command.split())
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

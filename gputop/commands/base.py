@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
 
 from gputop.errors import EXIT_FAILED, GputopError, UsageError, unforeseen
 from gputop.settings import flag_type, is_selector, seconds
@@ -144,13 +145,14 @@ def stream_arguments(args: argparse.Namespace) -> list[str]:
 
 
 def say(sentence: str, prefix: str = "gputop: ") -> None:
-    """Tell the user something on stderr, where there is one. It may quote a file's name, or what
-    stands in one: what drives a terminal is made visible.
+    """Tell the user something on stderr, where there is one that takes it. It may quote a file's
+    name, or what stands in one: what drives a terminal is made visible.
     """
     if sys.stderr is not None:
         from gputop.text import clean  # only where there is something to say
 
-        print(f"{prefix}{clean(sentence)}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the exit code says it too
+            print(f"{prefix}{clean(sentence)}", file=sys.stderr, flush=True)
 
 
 def report_unforeseen(error: Exception) -> int:
@@ -185,12 +187,22 @@ def print_out(text: str, encoding: str | None = None) -> None:
         raise GputopError("Stdout is closed; redirect it to a file.")
     try:
         raw = text.encode(encoding or sys.stdout.encoding or "utf-8", "replace")
-        sys.stdout.buffer.write(raw)
-        sys.stdout.flush()
+        write_all(sys.stdout, raw)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise GputopError(f"Cannot write to stdout: {error.strerror}.") from None
+
+
+def write_all(stream: TextIO, data: bytes) -> None:
+    """Write bytes to a text stream to the last one, or raise OSError. (Under PYTHONUNBUFFERED
+    nothing stands between it and the descriptor, which may take a part and be content.)
+    """
+    stream.flush()
+    left = memoryview(data)
+    while left:
+        left = left[stream.buffer.write(left) or 0 :]
+    stream.buffer.flush()
 
 
 def device_list(text: str) -> tuple[str, ...]:

@@ -7,22 +7,26 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 
 from gputop import text
 from gputop.commands.base import add_machine_arguments, say, stream_arguments
-from gputop.errors import GputopError, UsageError
+from gputop.errors import CollectorFailed, GputopError, UsageError
 from gputop.model.frame import AnyRecord, Frame
 from gputop.query.literals import BadValue, duration, size
 from gputop.recording.background import BackgroundWriter
 from gputop.recording.rotation import RotatingWriter, Rotation
+from gputop.scale import deadline_scale
 from gputop.sources.base import SourceStatus
 from gputop.sources.local import LocalSource
 
 HELP = "write readings to a file, for replay and report"
 
 PROGRESS_S = 1.0
+WITHOUT_READINGS_S = 10.0
+"""So long after --duration it ends by its own clock, where no reading comes that could say so."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -74,6 +78,7 @@ class _Recorder:
         self._problem: GputopError | None = None
         self._first_s: float | None = None
         self._elapsed_s = 0.0
+        self._ends_s = 0.0
         self._said = ""
         self._writer = BackgroundWriter(self._output, self._written)
         self._source = LocalSource(stream_arguments(args), args.interval)
@@ -83,10 +88,16 @@ class _Recorder:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` wants it
                 signal.signal(number, self._on_signal)
-        progress = _Progress()
+        progress, late = _Progress(), False
+        if self._duration:
+            patience = self._duration + WITHOUT_READINGS_S * deadline_scale(os.environ)
+            self._ends_s = time.clock_gettime(time.CLOCK_BOOTTIME) + patience
         self._source.start(self._take, self._status)
         while not self._done.wait(PROGRESS_S):
             progress.show(self._summary())
+            if 0 < self._ends_s <= time.clock_gettime(time.CLOCK_BOOTTIME):
+                self._done.set()
+                late = True
         self._source.stop()
         self._writer.close(None)
         progress.clear()
@@ -94,6 +105,12 @@ class _Recorder:
             raise self._problem
         if self._said and not self._output.frames:
             raise GputopError(f"Nothing was recorded, for no reading ever came ({self._said}).")
+        if late:
+            why = f" ({self._said})" if self._said else ""
+            raise CollectorFailed(
+                f"No reading came after {text.duration(self._elapsed_s)}{why}; what came before is "
+                f"in {self._output.path}."
+            )
         if progress.is_on:
             files = f" and {self._output.files - 1} more" if self._output.files > 1 else ""
             say(f"Wrote {self._summary()}{files}.", prefix="")

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from gputop.commands.base import say
+from gputop.commands.base import say, write_all
 from gputop.errors import GputopError, UsageError
 from gputop.report.formats import FORMATS, Format, of_suffix
 
@@ -94,9 +94,7 @@ def put(page: str, form: Format, path: Path | None, stream: TextIO | None, force
         raise GputopError("There is nowhere to write the report; name a file for it.")
     encoding = (stream.encoding or "utf-8") if form.name == "text" else "utf-8"
     try:
-        stream.flush()
-        stream.buffer.write(page.encode(encoding, "replace"))
-        stream.buffer.flush()
+        write_all(stream, page.encode(encoding, "replace"))
     except BrokenPipeError:
         raise
     except OSError as error:

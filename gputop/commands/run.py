@@ -6,7 +6,6 @@ Nothing is imported here that the command would have to wait for: what follows i
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 import time
@@ -101,8 +100,7 @@ def run(args: argparse.Namespace) -> int:
     follower.end(ended)
     command.let_go()
     for problem in [*follower.problems, *_told(account, settings, form, path)]:
-        with contextlib.suppress(OSError):  # how the command ended matters more than our words
-            say(problem)
+        say(problem)
     return ended.follow()
 
 

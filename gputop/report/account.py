@@ -48,6 +48,7 @@ from gputop.state.store import FOR_CHARTS, Keeping, Store, cpu_load, host_memory
 from gputop.text import clean, duration, local_time
 
 REBOOTED = "The machine was restarted meanwhile: this is the time after it."
+OTHER_HOST = "Readings of another machine stand before these and are left out."
 
 NOBODY = (
     "No process of the command was seen on a device. What a daemon starts for it (docker, srun, "
@@ -104,7 +105,7 @@ class Account:
         self._limits: tuple[float, float] = (float("-inf"), float("inf"))
         self._window = Window(0.0)
         self._last_s = self._interval_s = 0.0
-        self._frames = self._dropped = 0
+        self._frames = self._dropped = self._too_late = 0
         self._job: Job | None = None
 
     def add(self, record: AnyRecord) -> None:
@@ -115,7 +116,8 @@ class Account:
             known = self._store.hello
             if known is not None and known.host.boot_id != record.host.boot_id and self._frames:
                 self._forget()
-                self._notes[REBOOTED] = None
+                same = known.host.hostname == record.host.hostname
+                self._notes[REBOOTED if same else OTHER_HOST] = None
             self._store.apply(record)
         elif isinstance(record, Event):
             if self._first is None or self._inside(record.boottime_s):
@@ -173,7 +175,10 @@ class Account:
         if self._first is None:
             self._begin(frame)
         now = self._newest_s = frame.boottime_s
-        if not self._inside(now) or (self._frames and now <= self._last_s):
+        if not self._inside(now):
+            return
+        if self._frames and now <= self._last_s:
+            self._too_late += 1
             return
         passed = now - self._last_s if self._frames else 0.0
         self._last_s = now
@@ -353,6 +358,9 @@ class Account:
             notes.append(NOBODY)
         if self._dropped:
             notes.append(f"{self._dropped} frames were dropped before they were written.")
+        if self._too_late:
+            frames = f"{self._too_late} frame" + ("s" if self._too_late > 1 else "")
+            notes.append(f"Left out: {frames} not later than those that stand before.")
         if self._processes.unfollowed:
             notes.append("There were more processes than a report follows; the rest is left out.")
         if not self._frames and self._job is not None:
@@ -385,6 +393,8 @@ class Account:
 def _why_no_devices(hello: Hello) -> str:
     if hello.driver.status == "starting":
         return "The driver had not answered yet."
+    if hello.devices:  # they were named, and it ended before they were read
+        return ""
     return clean(no_driver(hello.driver))
 
 

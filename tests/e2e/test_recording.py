@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from gputop.model.frame import AnyRecord, Frame, Hello
 from gputop.recording import Ending, read
 from tests.demo_records import demo_records
 from tests.e2e.conftest import Driver, moving
-from tests.e2e.program import CHECKOUT, Run, Start
+from tests.e2e.program import CHECKOUT, PATIENCE_S, Run, Start, command_line
 from tests.ui.replay import recorded
 
 
@@ -49,6 +50,19 @@ def test_it_records_for_a_time(driver: Driver, run: Run, folder: Path, suffix: s
     frames = [record for record in records if isinstance(record, Frame)]
     assert frames[-1].boottime_s - frames[0].boottime_s >= 2
     assert len({frame.devices[0].gpu_utilization for frame in frames if frame.devices}) > 2
+
+
+def test_a_time_without_a_reading_ends_too(folder: Path) -> None:
+    """With eight descriptors no collector can be started, and no reading tells the time."""
+    line = shlex.join(command_line(["record", "--demo", "-o", "a.ndjson", "--duration", "100ms"]))
+    program = subprocess.run(
+        ["sh", "-c", f"ulimit -n 8; exec {line}"], cwd=folder, check=False,
+        stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S,
+        env={**os.environ, "GPUTOP_DEADLINE_SCALE": "0.02", "PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    assert program.returncode == 1
+    said = r"gputop: Nothing was recorded, .* \(Cannot start the collector: Too many open files.*\n"
+    assert re.fullmatch(said, program.stderr)
 
 
 def test_on_a_terminal_it_says_how_far_it_is(driver: Driver, gputop: Start, folder: Path) -> None:

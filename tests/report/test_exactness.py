@@ -11,7 +11,14 @@ import pytest
 from gputop.insight.verdicts import Verdict
 from gputop.model.frame import DeviceInfo, HostReading, ReadTimes, SampleSpan
 from gputop.report import words
-from gputop.report.account import NOBODY, REBOOTED, TOO_SHORT, Account, Options
+from gputop.report.account import (
+    NOBODY,
+    OTHER_HOST,
+    REBOOTED,
+    TOO_SHORT,
+    Account,
+    Options,
+)
 from gputop.report.device_account import DeviceAccount
 from gputop.report.moments import Moment
 from gputop.report.prices import Prices
@@ -114,7 +121,9 @@ def test_a_suspended_machine_is_a_gap():
 def test_frames_out_of_order_or_twice_count_once():
     frames = utilised((0, 0.5), (1, 0.5), (2, 1.0))
     twice = [*frames, frames[2], frames[3]]
-    assert report_of(*twice).devices[0].statistics == report_of(*frames).devices[0].statistics
+    found = report_of(*twice)
+    assert found.devices[0].statistics == report_of(*frames).devices[0].statistics
+    assert "Left out: 2 frames not later than those that stand before." in found.notes
 
 
 def test_a_machine_that_was_restarted_is_summed_up_after_it():
@@ -124,6 +133,15 @@ def test_a_machine_that_was_restarted_is_summed_up_after_it():
     assert found.duration_s == 1
     assert found.devices[0].statistics["gpu_utilization"].mean == pytest.approx(0.9)
     assert REBOOTED in found.notes
+
+
+def test_what_another_machine_recorded_is_not_called_a_restart():
+    other = hello(boot_id="other")
+    other.host.hostname = "elsewhere"
+    found = report_of(*utilised((0, 0.1), (1, 0.1)), other, *utilised((0, 0.9), (1, 0.9))[1:])
+    assert found.hostname == "elsewhere"
+    assert OTHER_HOST in found.notes
+    assert REBOOTED not in found.notes
 
 
 def test_a_longer_interval_is_no_gap():
@@ -497,6 +515,13 @@ def test_a_job_that_ended_before_the_first_reading_still_has_its_time():
     assert found.devices == []
     assert found.notes == ["It ended before the first reading."]
     assert found.gpu_hours_allocated is None
+
+
+def test_a_job_that_ended_while_its_devices_were_being_opened_is_not_said_to_have_had_none():
+    starting = hello(status="starting")
+    starting.devices = []
+    found = report_of(starting, job(0, 0.02), frame(0.03), hello(GPU))
+    assert words.summary(found)[1].value == "There were no readings."
 
 
 def test_one_reading_is_no_statistic():
