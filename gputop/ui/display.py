@@ -16,17 +16,19 @@ import asyncio
 import codecs
 import contextlib
 import os
+import re
 import selectors
 import signal
 import termios
 import time
 import tty
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from inspect import signature
 from io import StringIO
 from types import FrameType, SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 from msgspec import Struct
 from rich.color import ColorSystem
@@ -65,6 +67,8 @@ KEYBOARD = (
 )
 """What Textual asks of a terminal that knows kitty's keyboard protocol."""
 
+MOST_KEYS_AHEAD = 256
+"""Keys that may wait for those before them."""
 DEFAULT_BYTES_PER_S = 20_000
 """What a terminal that never answers is sent at most: a poor SSH link's worth."""
 
@@ -443,24 +447,82 @@ class FrameAnswer(Message, no_dispatch=True):
         super().__init__()
 
 
+MOST_PASTED = 65_536
+"""Characters of a paste; what is beyond them is passed over."""
+_PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
+_ANSWER = re.compile(r"\x1b\[\?2026;(\d+)\$y")
+_UNFINISHED = re.compile(r"\x1b[^\x1b]{0,10}\Z")
+_CTRL_C = ("\x03", "\x1b[99;5u")
+"""As most terminals and as kitty send it."""
+
+
 class AnswerParser(XTermParser):
     """Textual's parser, which also reports answers that say "not recognised", and goes on behind
     what is no key and no answer.
     """
 
+    def __init__(self, debug: bool = False) -> None:
+        super().__init__(debug)
+        self._paste: str | None = None
+        """What was pasted so far, in a paste."""
+        self._before = ""
+        """What was read last, as far as a sequence may go on behind it."""
+
     def feed(self, data: str) -> Iterator[Message]:
-        """What is read means these messages. What breaks Textual's parser is passed over, with
-        what came at the same time: a noisy line must not end the program.
+        """What is read means these messages. A paste is kept from Textual's parser: it would take
+        all of one without an end, and type what an answer in the midst of one says.
+        """
+        if not data:
+            yield from super().feed(data)
+        while data:
+            if self._paste is not None:
+                data = yield from self._read_paste(self._paste, data)
+                continue
+            seen = self._before + data
+            begins = seen.find(_PASTE_BEGINS)
+            size = len(data) if begins < 0 else begins + len(_PASTE_BEGINS) - len(self._before)
+            self._before = seen[1 - len(_PASTE_BEGINS) :] if begins < 0 else ""
+            yield from self._read_keys(data[:size])
+            data = data[size:]
+            if begins >= 0:
+                self._paste = ""
+
+    def _read_paste(self, paste: str, data: str) -> Generator[Message, None, str]:
+        """Go on with a paste; returns what stands behind it."""
+        if _ANSWER.sub("", data) in _CTRL_C:  # the end was lost on the way
+            self._start_afresh()
+            return data
+        text, end, behind = (self._before + data).partition(_PASTE_ENDS)
+        unfinished = None if end else _UNFINISHED.search(text)
+        self._before = unfinished[0] if unfinished else ""
+        text = text.removesuffix(self._before)
+        for answer in _ANSWER.finditer(text):
+            yield FrameAnswer(int(answer[1]))
+        self._paste = (paste + _ANSWER.sub("", text))[:MOST_PASTED]
+        if end:
+            yield events.Paste(self._paste.replace("\0", ""))
+            self._paste = None
+            yield from (m for m in self._read_keys(end) if not isinstance(m, events.Paste))
+        return behind
+
+    def _read_keys(self, data: str) -> Iterator[Message]:
+        """What breaks Textual's parser is passed over, with what came at the same time: a noisy
+        line must not end the program.
         """
         try:
             yield from super().feed(data)
         except ParseError:
             raise
         except Exception:
-            self._tokens.clear()
-            self._gen = self.parse(self._tokens.append)
-            self._awaiting = next(self._gen)
-            self._timeout_time = None
+            self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        """Expect nothing in particular."""
+        self._paste, self._before = None, ""
+        self._tokens.clear()
+        self._gen = self.parse(self._tokens.append)
+        self._awaiting = next(self._gen)
+        self._timeout_time = None
 
     def is_pending(self) -> bool:
         """Does what was read so far mean something once some time has passed?"""
@@ -518,6 +580,8 @@ class DisplayDriver(LinuxDriver):
         """Counts answers as they are read, ahead of the event loop."""
         self.answers_handled = 0
         """Counts those that the event loop has dealt with."""
+        self._keys_ahead = WeakSet[events.Key]()
+        """Those that are not dealt with yet: nobody keeps one any longer."""
         self._input_wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # Apple's terminal prints part of the query; Textual makes the same exception.
         can_ask = self.input_tty and os.environ.get("TERM_PROGRAM") != "Apple_Terminal"
@@ -604,8 +668,19 @@ class DisplayDriver(LinuxDriver):
             self.answers_seen += 1
             with contextlib.suppress(RuntimeError):  # The loop is closed: we are leaving.
                 self._loop.call_soon_threadsafe(self._on_answer, message.setting)
+        elif isinstance(message, events.Key) and not self._takes(message):
+            return
         elif not isinstance(message, TerminalSupportsSynchronizedOutput):
             super().process_message(message)
+
+    def _takes(self, key: events.Key) -> bool:
+        """Keys beyond what anybody types ahead are a paste into a terminal that does not mark one,
+        or a cat on the keyboard: they would be worked off for minutes, with Ctrl-C behind them.
+        """
+        if len(self._keys_ahead) >= MOST_KEYS_AHEAD and key.key != "ctrl+c":
+            return False
+        self._keys_ahead.add(key)
+        return True
 
     def _request_terminal_sync_mode_support(self) -> None:
         """Ask nothing: the first frame does."""
@@ -782,11 +857,18 @@ def leave_at_once(
     os._exit(code)
 
 
+ENDING_SIGNALS = (
+    signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
+    signal.SIGVTALRM, signal.SIGXCPU, signal.SIGPOLL, signal.SIGPWR,
+)  # fmt: skip
+"""What ends a process that does nothing about it, and would leave the terminal as we had it."""
+
+
 def leave_on_signals(
     app: App[Any],
     *,
     first: Iterable[Callable[[], object]] = (),
-    signals: Iterable[signal.Signals] = (signal.SIGTERM, signal.SIGHUP),
+    signals: Iterable[signal.Signals] = ENDING_SIGNALS,
 ) -> None:
     """Leave at once, with exit code 128 + n, on signals that ask for it.
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from gputop.ui.display import ENDING_SIGNALS
 from tests.e2e.conftest import Driver, moving
 from tests.e2e.faults import SHORT, SIZE, at
 from tests.e2e.program import (
@@ -280,6 +281,17 @@ def test_a_signal_ends_it_and_restores_the_terminal(
     terminal.signal(number)
     assert terminal.exit_code() == 128 + number
     wait_ended(started)
+    assert terminal.is_restored(), terminal.describe()
+
+
+@pytest.mark.parametrize("number", ENDING_SIGNALS[2:], ids=str)
+def test_a_signal_that_nobody_waits_for_restores_the_terminal_too(
+    driver: Driver, gputop: Start, number: signal.Signals
+) -> None:
+    terminal = gputop(driver(moving(1)), size=SIZE)
+    terminal.wait_alive(0, 1)
+    terminal.signal(number)
+    assert terminal.exit_code() == 128 + number
     assert terminal.is_restored(), terminal.describe()
 
 

@@ -317,3 +317,25 @@ def test_what_is_no_key_is_passed_over(driver: Driver, gputop: Start, typed: byt
     terminal.wait_alive(0)
     terminal.check_keys_answer()
     terminal.check_leaves()
+
+
+def test_a_paste_that_the_terminal_does_not_mark_holds_up_nothing(
+    driver: Driver, gputop: Start
+) -> None:
+    """Keys beyond those that anybody types ahead are passed over, and Ctrl-C behind them is not."""
+    terminal = gputop(driver(moving(1)))
+    terminal.wait_alive(0, 1)
+    for _ in range(4):
+        terminal.send(b"j" * 100)
+        terminal.check_keys_answer()
+    for _ in range(500):
+        terminal.send(b"hello world mem>10G " * 10)
+    terminal.check_leaves("ctrl-c")
+
+
+def test_ctrl_c_leaves_a_paste_whose_end_never_came(driver: Driver, gputop: Start) -> None:
+    terminal = gputop(driver(moving(1)))
+    terminal.wait_alive(0, 1)
+    terminal.send(b"\x1b[200~rm -rf")
+    terminal.wait_frames()
+    terminal.check_leaves("ctrl-c")

@@ -12,10 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import pyte
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.color import ColorSystem
 from rich.segment import Segment
@@ -28,7 +29,15 @@ from textual.strip import Strip
 
 from gputop.ui import display
 from gputop.ui.cells import EMPTY, PLAIN, Grid, Look, Looks, change_look, parse_sgr
-from gputop.ui.display import AnswerParser, DisplayDriver, FrameAnswer, FrameWriter, Pacer
+from gputop.ui.display import (
+    MOST_KEYS_AHEAD,
+    MOST_PASTED,
+    AnswerParser,
+    DisplayDriver,
+    FrameAnswer,
+    FrameWriter,
+    Pacer,
+)
 from tests.terminal import Terminal
 from tests.ui.display_app import DisplayApp, Pane, random_strip
 
@@ -343,6 +352,48 @@ def test_whatever_is_read_a_key_behind_it_is_heard(text: str) -> None:
     # What is left open ends with the end of a paste, or as no sequence at all.
     list(parser.feed("\x1b[201~" + " " * 40))
     assert "x" in [token.key for token in parser.feed("x") if isinstance(token, events.Key)]
+
+
+def test_of_keys_that_are_not_dealt_with_only_so_many_wait() -> None:
+    driver = DisplayDriver.__new__(DisplayDriver)
+    driver._keys_ahead = WeakSet()
+    waiting = [events.Key("a", "a") for _ in range(MOST_KEYS_AHEAD)]
+    assert all(driver._takes(key) for key in waiting)
+    assert not driver._takes(events.Key("a", "a"))
+    assert driver._takes(events.Key("ctrl+c", None))
+    del waiting[-1]
+    assert driver._takes(events.Key("a", "a"))
+
+
+@pytest.mark.parametrize("typed", ["\x03", "\x1b[99;5u"])
+def test_ctrl_c_is_heard_in_a_paste_whose_end_was_lost(typed: str) -> None:
+    parser = AnswerParser()
+    assert list(parser.feed("\x1b[200~rm -rf")) == []
+    assert [key.key for key in parser.feed(typed) if isinstance(key, events.Key)] == ["ctrl+c"]
+    assert [key.key for key in parser.feed("x") if isinstance(key, events.Key)] == ["x"]
+
+
+@given(st.integers(1, 9000), st.integers(0, 2 * MOST_PASTED))
+@example(1, 1)
+@settings(max_examples=20)
+def test_of_a_paste_only_so_much_is_kept(piece: int, size: int) -> None:
+    """However it is cut into pieces."""
+    parser, text = AnswerParser(), "\x1b[200~" + "a" * size + "\x1b[201~x"
+    pieces = [text[at : at + piece] for at in range(0, len(text), piece)]
+    read = [token for part in pieces for token in parser.feed(part)]
+    assert isinstance(read[-1], events.Key)
+    assert read[-1].key == "x"
+    pasted = [len(token.text) for token in read if isinstance(token, events.Paste)]
+    assert pasted == [min(size, MOST_PASTED)]
+
+
+@pytest.mark.parametrize("cut", range(11))
+def test_an_answer_in_the_midst_of_a_paste_is_one_and_types_nothing(cut: int) -> None:
+    parser, answer = AnswerParser(), "\x1b[?2026;2$y"
+    parts = ("\x1b[200~rm -", answer[:cut], answer[cut:], "rf\x1b[201~")
+    read = [token for part in parts if part for token in parser.feed(part)]
+    assert [type(token) for token in read] == [FrameAnswer, events.Paste]
+    assert read[1].text == "rm -rf"
 
 
 @pytest.mark.parametrize("setting", range(5))
