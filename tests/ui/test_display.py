@@ -375,6 +375,7 @@ def test_ctrl_c_is_heard_in_a_paste_whose_end_was_lost(typed: str) -> None:
 
 @given(st.integers(1, 9000), st.integers(0, 2 * MOST_PASTED))
 @example(1, 1)
+@example(4096, 2 * MOST_PASTED)
 @settings(max_examples=20)
 def test_of_a_paste_only_so_much_is_kept(piece: int, size: int) -> None:
     """However it is cut into pieces."""
