@@ -31,13 +31,11 @@ from gputop.ui import display
 from gputop.ui.cells import EMPTY, PLAIN, Grid, Look, Looks, change_look, parse_sgr
 from gputop.ui.display import (
     MOST_KEYS_AHEAD,
-    MOST_PASTED,
-    AnswerParser,
     DisplayDriver,
-    FrameAnswer,
     FrameWriter,
     Pacer,
 )
+from gputop.ui.terminal_input import MOST_PASTED, AnswerParser, FrameAnswer
 from tests.terminal import Terminal
 from tests.ui.display_app import DisplayApp, Pane, random_strip
 
