@@ -691,7 +691,7 @@ def _look_of_a_strip() -> object:
 
 
 LEAVE_LIMIT_S = 0.2
-"""How long giving the terminal back may take at most, however stuck it is."""
+"""How long a terminal that takes nothing may hold up its being given back."""
 
 LINGER_LIMIT_S = 1.0
 """How long an answer under way may be waited for, once the terminal was given back."""
@@ -757,12 +757,11 @@ def leave_on_signals(
 
 def _restore_terminal(driver: LinuxDriver, farewell: str) -> None:
     """Undo what the driver did to the terminal."""
-    deadline = time.monotonic() + LEAVE_LIMIT_S
     # Were we in the background, touching the terminal would stop us.
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     _stop_drawing(driver)
     if driver._writer_thread is not None and driver._writer_thread.is_alive():
-        _write_past(driver._writer_thread, _restore_sequence(driver) + farewell, deadline)
+        _write_past(driver._writer_thread, _restore_sequence(driver) + farewell)
     if isinstance(driver, DisplayDriver):
         _await_answers(driver)
     with contextlib.suppress(termios.error, OSError):
@@ -812,7 +811,7 @@ def _restore_sequence(driver: LinuxDriver) -> str:
     return "".join(parts)
 
 
-def _write_past(thread: WriterThread, text: str, deadline: float) -> None:
+def _write_past(thread: WriterThread, text: str) -> None:
     """Write to the terminal even where the writing thread is stuck in the middle of it.
 
     The thread's own descriptor is turned to /dev/null and the thread woken, so that it
@@ -820,8 +819,8 @@ def _write_past(thread: WriterThread, text: str, deadline: float) -> None:
 
     Args:
         thread: Textual's writing thread.
-        text: What to write.
-        deadline: When to stop trying, on the monotonic clock.
+        text: What to write: all of it to a terminal that is slow, none to one that takes nothing
+            for `LEAVE_LIMIT_S`.
     """
     output = thread.fileno()
     terminal = _reopen(output)
@@ -830,12 +829,14 @@ def _write_past(thread: WriterThread, text: str, deadline: float) -> None:
     signal.signal(signal.SIGURG, lambda *_: None)  # A signal with a handler interrupts.
     data = text.encode()
     begun = False
+    deadline = time.monotonic() + LEAVE_LIMIT_S
     while data and time.monotonic() < deadline:
         try:
             if not begun:
                 termios.tcflush(terminal, termios.TCOFLUSH)
             data = data[os.write(terminal, data) :]
             begun = True
+            deadline = time.monotonic() + LEAVE_LIMIT_S
         except BlockingIOError:
             if thread.ident is not None:
                 signal.pthread_kill(thread.ident, signal.SIGURG)

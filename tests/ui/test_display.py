@@ -1,12 +1,17 @@
 """The display: the same picture as Textual's, in fewer bytes, at the terminal's own pace."""
 
 import asyncio
+import contextlib
 import json
+import os
+import pty
 import random
 import re
+import select
 import signal
 import sys
 import time
+import tty
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -904,3 +909,47 @@ def test_a_closed_terminal_ends_the_program() -> None:
     with run_app() as terminal:
         terminal.hang_up()
         assert terminal.exit_code(5) == 128 + signal.SIGHUP
+
+
+class Clock:
+    """The time module, whose every look at the clock takes a while. While there is
+    nothing to do, who reads the terminal takes what makes it writable again.
+    """
+
+    def __init__(self, reader: int, terminal: int) -> None:
+        self.now, self.taken = 0.0, b""
+        self._reader, self._terminal = reader, terminal
+
+    def monotonic(self) -> float:
+        self.now += 0.05
+        return self.now
+
+    def sleep(self, _: float) -> None:
+        while self._reader >= 0 and not select.select([], [self._terminal], [], 0)[1]:
+            if select.select([self._reader], [], [], 0.01)[0]:
+                self.taken += os.read(self._reader, 4096)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_slow_terminal_gets_all_of_a_farewell_and_a_stuck_one_holds_up_nothing(
+    monkeypatch: pytest.MonkeyPatch, reads: bool
+) -> None:
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    terminal = os.dup(theirs)
+    clock = Clock(ours if reads else -1, terminal)
+    monkeypatch.setattr(display, "time", clock)
+    writing = SimpleNamespace(fileno=lambda: theirs, ident=None)
+    farewell = "why it ended, line by line\n" * 2000
+    display._write_past(writing, farewell)  # type: ignore[arg-type]
+    os.set_blocking(ours, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            clock.taken += os.read(ours, 65536)
+    if reads:
+        assert clock.taken.decode() == farewell
+    else:
+        assert clock.taken.decode() == farewell[: len(clock.taken)]
+        assert clock.now < 2 * display.LEAVE_LIMIT_S + 1
+    for descriptor in (ours, theirs, terminal):
+        os.close(descriptor)
