@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -26,7 +27,9 @@ HELP = "write readings to a file, for replay and report"
 
 PROGRESS_S = 1.0
 WITHOUT_READINGS_S = 10.0
-"""So long after --duration it ends by its own clock, where no reading comes that could say so."""
+"""So long after --duration, and an interval, it ends by its own clock, where no reading comes that
+could say so.
+"""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -78,9 +81,9 @@ class _Recorder:
         self._problem: GputopError | None = None
         self._first_s: float | None = None
         self._elapsed_s = 0.0
-        self._ends_s = 0.0
         self._said = ""
         self._writer = BackgroundWriter(self._output, self._written)
+        self._interval: float = args.interval
         self._source = LocalSource(stream_arguments(args), args.interval)
 
     def run(self) -> int:
@@ -88,14 +91,15 @@ class _Recorder:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` wants it
                 signal.signal(number, self._on_signal)
-        progress, late = _Progress(), False
+        progress, late, ends_s = _Progress(), False, math.inf
         if self._duration:
-            patience = self._duration + WITHOUT_READINGS_S * deadline_scale(os.environ)
-            self._ends_s = time.clock_gettime(time.CLOCK_BOOTTIME) + patience
+            # While the machine sleeps this clock stands still: the next reading is not late then.
+            patience = self._interval + WITHOUT_READINGS_S * deadline_scale(os.environ)
+            ends_s = time.monotonic() + self._duration + patience
         self._source.start(self._take, self._status)
         while not self._done.wait(PROGRESS_S):
             progress.show(self._summary())
-            if 0 < self._ends_s <= time.clock_gettime(time.CLOCK_BOOTTIME):
+            if ends_s <= time.monotonic():
                 self._done.set()
                 late = True
         self._source.stop()

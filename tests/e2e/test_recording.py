@@ -17,6 +17,7 @@ from gputop.model.frame import AnyRecord, Frame, Hello
 from gputop.recording import Ending, read
 from tests.demo_records import demo_records
 from tests.e2e.conftest import Driver, moving
+from tests.e2e.faults import SHORT
 from tests.e2e.program import CHECKOUT, PATIENCE_S, Run, Start, command_line
 from tests.ui.replay import recorded
 
@@ -50,6 +51,16 @@ def test_it_records_for_a_time(driver: Driver, run: Run, folder: Path, suffix: s
     frames = [record for record in records if isinstance(record, Frame)]
     assert frames[-1].boottime_s - frames[0].boottime_s >= 2
     assert len({frame.devices[0].gpu_utilization for frame in frames if frame.devices}) > 2
+
+
+def test_a_time_shorter_than_the_interval_ends_with_the_next_reading(
+    driver: Driver, run: Run, folder: Path
+) -> None:
+    program = run(driver(moving(1)), "record", "-o", "a.ndjson", "--duration", "500ms",
+                  "--interval", "4", scale=SHORT)  # fmt: skip
+    assert program.check() == ""
+    frames = frames_of(folder / "a.ndjson")
+    assert frames[-1].boottime_s - frames[0].boottime_s >= 0.5
 
 
 def test_a_time_without_a_reading_ends_too(folder: Path) -> None:

@@ -701,14 +701,20 @@ def test_an_unchanged_frame_writes_nothing_and_one_cell_next_to_nothing() -> Non
         assert (terminal.bytes_written, terminal.queries[2026]) == (before, asked)
 
 
+def garbled(terminal: Terminal) -> Any:
+    """Have the terminal lose its picture; what that looked like."""
+    terminal.type("n")
+    terminal.wait_for("step 1 keys 1$")
+    terminal.wait_quiet()
+    before = appearance(terminal.cells())
+    with terminal._changed:
+        terminal._screen.erase_in_display(2)
+    return before
+
+
 def test_a_garbled_screen_is_redrawn_on_demand() -> None:
     with run_app() as terminal:
-        terminal.type("n")
-        terminal.wait_for("step 1 keys 1$")
-        terminal.wait_quiet()
-        before = appearance(terminal.cells())
-        with terminal._changed:
-            terminal._screen.erase_in_display(2)
+        before = garbled(terminal)
         terminal.type("r")
         terminal.wait_for("keys 2$")
         terminal.wait_for(lambda t: appearance(t.cells())[1:] == before[1:])
@@ -717,12 +723,7 @@ def test_a_garbled_screen_is_redrawn_on_demand() -> None:
 def test_a_terminal_that_says_its_size_again_is_redrawn() -> None:
     """As after it went to another size and back: nobody knows what it shows."""
     with run_app() as terminal:
-        terminal.type("n")
-        terminal.wait_for("step 1 keys 1$")
-        terminal.wait_quiet()
-        before = appearance(terminal.cells())
-        with terminal._changed:
-            terminal._screen.erase_in_display(2)
+        before = garbled(terminal)
         terminal.signal(signal.SIGWINCH)
         terminal.wait_for(lambda t: appearance(t.cells()) == before)
 
