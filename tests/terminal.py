@@ -345,6 +345,14 @@ class Terminal:
                 self._changed.wait_for(lambda: self._at_end and not self._link, 2)
         return code
 
+    def wait_stopped(self, timeout: float = 60) -> None:
+        """Wait, as a shell does, until a signal of job control has stopped the program."""
+        deadline = time.monotonic() + timeout
+        look = os.WSTOPPED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, self.pid, look) is None:
+            assert time.monotonic() < deadline, f"not stopped\n{self.describe()}"
+            time.sleep(0.005)
+
     def describe(self) -> str:
         """The screen, how the program fares, and what it wrote last."""
         border = "+" + "-" * self.columns + "+"

@@ -77,7 +77,9 @@ class _Recorder:
         self._duration: float = args.duration
         self._max_size: int = args.max_size
         self._output = RotatingWriter(args.output, args.rotate, args.with_args)
-        self._done = threading.Event()
+        # Not an Event: its lock is none that a signal's handler may find held by its own thread.
+        self._changed = threading.Condition(threading.RLock())
+        self._done = self._was_told = False
         self._problem: GputopError | None = None
         self._first_s: float | None = None
         self._elapsed_s = 0.0
@@ -97,11 +99,10 @@ class _Recorder:
             patience = self._interval + WITHOUT_READINGS_S * deadline_scale(os.environ)
             ends_s = time.monotonic() + self._duration + patience
         self._source.start(self._take, self._status)
-        while not self._done.wait(PROGRESS_S):
+        while not self._is_done_within(PROGRESS_S):
             progress.show(self._summary())
             if ends_s <= time.monotonic():
-                self._done.set()
-                late = True
+                late = self._end()
         self._source.stop()
         self._writer.close(None)
         progress.clear()
@@ -120,6 +121,17 @@ class _Recorder:
             say(f"Wrote {self._summary()}{files}.", prefix="")
         return 0
 
+    def _is_done_within(self, wait_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._done, wait_s)
+
+    def _end(self) -> bool:
+        """Have it end; False where it does already. From any thread, or a signal's handler."""
+        with self._changed:
+            first, self._done = not self._done, True
+            self._changed.notify()
+        return first
+
     def _summary(self) -> str:
         output = self._output
         parts = [
@@ -135,19 +147,19 @@ class _Recorder:
     # -- called in the source's thread
 
     def _take(self, record: AnyRecord) -> None:
-        if self._done.is_set():
+        if self._done:
             return
         self._writer.put(record)
         if isinstance(record, Frame):
             self._first_s = record.boottime_s if self._first_s is None else self._first_s
             self._elapsed_s = record.boottime_s - self._first_s
             if 0 < self._duration <= self._elapsed_s or 0 < self._max_size <= self._output.size:
-                self._done.set()
+                self._end()
 
     def _status(self, status: SourceStatus) -> None:
         if status.state == "stopped":
             self._problem = UsageError(status.message)
-            self._done.set()
+            self._end()
         self._said = status.message.rstrip(".") if status.state != "live" else ""
 
     # -- called in the writer's thread
@@ -155,13 +167,14 @@ class _Recorder:
     def _written(self, problem: GputopError | None) -> None:
         if problem is not None:
             self._problem = problem
-            self._done.set()
+            self._end()
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self._done.is_set():  # already leaving, and it takes too long
+        if self._was_told:  # already leaving, and it takes too long
             self._source.stop()
             os._exit(128 + number)
-        self._done.set()
+        self._was_told = True
+        self._end()
 
 
 class _Progress:

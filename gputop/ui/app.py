@@ -53,6 +53,8 @@ LATEST_LOAD_S = 3.0
 """By then the rest of the program is loaded, even if no first picture came."""
 TIDY_AFTER_S = 1.0
 """A closed screen is taken back so long after it: the timers of a palette have ended by then."""
+MOST_SAID = 20
+"""Recordings of which leaving tells."""
 WINDOWS = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 86400.0)
 
 
@@ -85,6 +87,8 @@ class GputopApp(DiffDisplay[int], App[int]):
         self.announcer = Announcer(settings, self._write_sequence, self._hook_failed)
         self.recorder: Recorder | None = None
         """The recording that `R` began."""
+        self._recorded: deque[str] = deque(maxlen=MOST_SAID)
+        """What became of those that have ended: a notice may not have been seen when we leave."""
         self.view = View()
         self.paused = False
         self.window_s: float = settings.window
@@ -396,7 +400,8 @@ class GputopApp(DiffDisplay[int], App[int]):
 
     def leave(self, code: int) -> None:
         """Give the terminal back and end; nothing is waited for."""
-        farewell = f"gputop: {self.recorder.leave()}" if self.recorder else ""
+        said = [*self._recorded, self.recorder.leave()] if self.recorder else self._recorded
+        farewell = "\r\n".join(f"gputop: {sentence}" for sentence in said)
         leave_at_once(self, code, first=[self.stop_all], farewell=farewell)
 
     def action_pause(self) -> None:
@@ -590,6 +595,7 @@ class GputopApp(DiffDisplay[int], App[int]):
 
         def tell() -> None:
             self.recorder = None
+            self._recorded.append(sentence)
             self.notify(sentence, severity="error" if failed else "information", timeout=10)
             self._redraw_age()
 

@@ -190,7 +190,9 @@ class Pacer:
     def answered(self, now: float) -> None:
         """Note that the terminal answered."""
         self.answers = True
-        self.owed = max(0, self.owed - 1)
+        if not self.owed:
+            return  # to what was forgotten: how long that took tells nothing
+        self.owed -= 1
         self.last_answer_s = now - self._asked_at
         if self._asked_bytes:
             self._learn(self._asked_bytes, self.last_answer_s)
@@ -435,6 +437,9 @@ class FrameWriter:
 class DisplayDriver(LinuxDriver):
     """Textual's driver with a `FrameWriter` in it, and the ear for its answers."""
 
+    _is_to_stop = False
+    """Was the latest signal of job control a SIGTSTP? (A handler may come before `__init__`.)"""
+
     def __init__(
         self,
         app: App[Any],
@@ -462,12 +467,31 @@ class DisplayDriver(LinuxDriver):
             on_error=self._on_display_error,
         )
 
+    # A handler runs in the midst of anything, such as a write that holds the queue's lock: what
+    # writes or waits is the loop's.
+
+    def _sigtstp_application(self, *_: object) -> None:
+        self._is_to_stop = True
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _sigcont_application(self, *_: object) -> None:
+        self._is_to_stop = False
+        self._loop.call_soon_threadsafe(super()._sigcont_application)
+
+    def _stop(self) -> None:
+        """Obey a SIGTSTP, unless a SIGCONT has come since."""
+        if self._is_to_stop:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        if self._is_to_stop:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
     def start_application_mode(self) -> None:
         """Set the terminal up, and draw from then on."""
         if self._has_terminal():
             # A SIGCONT that no SIGTSTP came before. Once more set up, what the terminal was like
-            # before us would be forgotten. In a signal's handler nothing may be written.
-            self._loop.call_soon_threadsafe(self._set_up_again)
+            # before us would be forgotten.
+            self._set_up_again()
             return
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._has_terminal():
@@ -478,8 +502,6 @@ class DisplayDriver(LinuxDriver):
 
     def _set_up_again(self) -> None:
         """Set the terminal up after a SIGSTOP, during which a shell may have changed all of it."""
-        if not self._has_terminal():
-            return  # it was given away meanwhile
         with contextlib.suppress(OSError, termios.error):
             if os.tcgetpgrp(self.fileno) != os.getpgrp():
                 # Another's, as after `bg`: as after Ctrl-Z and `bg`, wait for `fg`.
@@ -497,11 +519,18 @@ class DisplayDriver(LinuxDriver):
         self.frames.resume()
 
     def stop_application_mode(self) -> None:
-        """Draw no more, and restore the terminal."""
-        # Without the pause a timer would go on writing to the stopped thread's queue,
-        # which holds 30 entries and then blocks the event loop.
-        self.frames.pause()
-        super().stop_application_mode()
+        """Give the terminal back, however stuck it is, until `start_application_mode`."""
+        if self._writer_thread is None or not self._writer_thread.is_alive():
+            return
+        output = self._writer_thread.fileno()
+        ours = os.dup(output)
+        _restore_terminal(self, "")
+        self.disable_input()
+        self._writer_thread.stop()
+        os.dup2(ours, output)
+        os.close(ours)
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        self.frames.pacer.forget_flight()
 
     def write(self, data: str) -> None:
         """Queue text for the terminal. Where it has long stopped reading the text is dropped: the
@@ -825,9 +854,16 @@ def _write_past(thread: WriterThread, text: str) -> None:
     output = thread.fileno()
     terminal = _reopen(output)
     with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, output)
+        os.close(nowhere)
+    _write_patiently(thread, terminal, text.encode())
+    os.close(terminal)
+
+
+def _write_patiently(thread: WriterThread, terminal: int, data: bytes) -> None:
+    """Write to a descriptor that does not block, waking the thread that holds the terminal."""
     signal.signal(signal.SIGURG, lambda *_: None)  # A signal with a handler interrupts.
-    data = text.encode()
     begun = False
     deadline = time.monotonic() + LEAVE_LIMIT_S
     while data and time.monotonic() < deadline:

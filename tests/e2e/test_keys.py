@@ -125,16 +125,11 @@ def goes_back_to_the_shell(terminal: Gputop, key: str) -> None:
     before = terminal.modes
     terminal.type(key)
     terminal.wait_for(lambda t: 1049 not in t.modes)
-    wait_stopped(terminal)
+    terminal.wait_stopped()
     terminal.signal(signal.SIGCONT)
     terminal.wait_for(lambda t: t.modes == before)
     terminal.wait_for(r"^ q quit .*\Z")
     terminal.wait_alive(0)
-
-
-def wait_stopped(terminal: Gputop) -> None:
-    """Wait as a shell does until the job has stopped."""
-    os.waitid(os.P_PID, terminal.pid, os.WSTOPPED | os.WNOWAIT)
 
 
 def switches(terminal: Gputop, key: str) -> None:
@@ -598,22 +593,29 @@ def test_a_recording_begins_and_ends(driver: Driver, gputop: Start) -> None:
     terminal.press("R", shows=r"\A.*● REC ")
     terminal.wait_alive(0, 2)
     terminal.check_leaves()
-    assert terminal.find("frames recorded to")
+    said = bytes(terminal.raw).rpartition(b"\x1b[?1049l")[2].decode()
+    assert len(re.findall(r"gputop: \d+ frames recorded to", said)) == 2, said
     assert len(list(terminal.folder.glob("*.ndjson.zst"))) == 2
 
 
-@pytest.mark.parametrize("ends", ["R", "q"])
+@pytest.mark.parametrize("ends", ["R", "q", ""], ids=["R", "q", "itself"])
 def test_a_recording_that_was_deleted_is_not_said_to_be_there(
     driver: Driver, gputop: Start, ends: str
 ) -> None:
+    """Said at once, and once more when we leave: the notice may not have been seen."""
     terminal = gputop(driver(moving(2)), size=(160, 24))
     terminal.wait_alive(0, 1)
     terminal.press("R", shows=r"\A.*● REC ")
     (path,) = terminal.wait_for(lambda t: list(t.folder.glob("*.ndjson.zst")))
     path.unlink()
-    terminal.press(ends)
+    terminal.type(ends)
     wait_flat(terminal, r"\.ndjson\.zst was deleted while it was written")
     assert not terminal.find("frames recorded to")
+    if ends != "q":
+        terminal.check_leaves()
+    said = bytes(terminal.raw).rpartition(b"\x1b[?1049l")[2].decode()
+    assert re.search(r"gputop: .*\.ndjson\.zst was deleted while it was written", said), said
+    assert said.count("gputop: ") == 1
 
 
 def test_the_command_line_scrolls(driver: Driver, gputop: Start, spawn: Spawn) -> None:
@@ -704,7 +706,7 @@ def test_suspending_from_the_shell_and_coming_back(driver: Driver, gputop: Start
     before = terminal.modes
     os.kill(terminal.pid, signal.SIGTSTP)
     terminal.wait_for(lambda t: 1049 not in t.modes)
-    wait_stopped(terminal)
+    terminal.wait_stopped()
     os.kill(terminal.pid, signal.SIGCONT)
     terminal.wait_for(lambda t: t.modes == before)
     terminal.wait_alive(0)
@@ -722,7 +724,7 @@ def test_a_stop_that_nobody_announced_leaves_the_terminal_as_it_was(
     raw, threads = terminal.settings(), thread_count(terminal)
     for between in (raw, terminal.settings_before):
         os.kill(terminal.pid, signal.SIGSTOP)
-        wait_stopped(terminal)
+        terminal.wait_stopped()
         terminal.set(between)
         os.kill(terminal.pid, signal.SIGCONT)
         terminal.wait_for(lambda t: t.settings() == raw)

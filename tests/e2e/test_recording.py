@@ -132,6 +132,32 @@ def test_a_signal_ends_it_cleanly(
     assert content(path)[1].state == "complete"
 
 
+SIGNALLED_WHILE_IT_LOCKS = """if True:
+    import signal, sys, threading
+
+    wait = threading.Condition.wait
+
+    def wait_signalled(condition, timeout=None):
+        if timeout is not None and threading.current_thread() is threading.main_thread():
+            threading.Condition.wait = wait
+            signal.raise_signal(signal.SIGTERM)
+        return wait(condition, timeout)
+
+    if "record" in sys.orig_argv:
+        threading.Condition.wait = wait_signalled
+"""
+
+
+def test_a_signal_may_come_while_it_holds_the_lock_it_waits_with(
+    driver: Driver, run: Run, tmp_path: Path
+) -> None:
+    """A handler runs in the thread that waits, in the midst of anything."""
+    (tmp_path / "sitecustomize.py").write_text(SIGNALLED_WHILE_IT_LOCKS)
+    env = {"PYTHONPATH": f"{CHECKOUT}:{tmp_path}"}
+    program = run(driver(moving(1)), "record", "-o", "a.ndjson", "--duration", "1h", env=env)
+    assert program.end() == 0 or "Nothing was recorded" in program.errors
+
+
 def test_a_killed_recorder_leaves_a_file_that_opens(
     driver: Driver, gputop: Start, folder: Path
 ) -> None:

@@ -25,7 +25,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from gputop.ui.display import DiffDisplay, leave_at_once, leave_on_signals
+from gputop.ui.display import DiffDisplay, DisplayDriver, leave_at_once, leave_on_signals
 
 WORDS = (
     "idle ",
@@ -115,6 +115,7 @@ class DisplayApp(DiffDisplay[None], App[None]):
         ("x", "break"),
         ("q", "leave"),
         ("w", "whistle"),
+        ("s", "signals"),
         ("escape", "close"),
     ]
     ENABLE_COMMAND_PALETTE = False
@@ -211,6 +212,15 @@ class DisplayApp(DiffDisplay[None], App[None]):
         assert self._driver is not None
         for _ in range(100):
             self._driver.write("\x07" * 4096)
+
+    def action_signals(self) -> None:
+        """Get the signals of DISPLAY_SIGNALS while a write holds its queue's lock."""
+        driver = self._driver
+        assert isinstance(driver, DisplayDriver)
+        assert driver._writer_thread is not None
+        with driver._writer_thread._queue.mutex:
+            for number in os.environ["DISPLAY_SIGNALS"].split():
+                os.kill(os.getpid(), int(number))
 
     def action_leave(self) -> None:
         """Quit."""

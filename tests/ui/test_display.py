@@ -881,6 +881,69 @@ def test_signals_restore_the_terminal(tmp_path: Path, number: int, stalled: bool
         assert report.exists(), "what had to be done first was done"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_may_come_while_a_write_holds_its_lock(number: int) -> None:
+    with run_app(env={"DISPLAY_SIGNALS": str(int(number))}) as terminal:
+        terminal.type("s")
+        assert terminal.exit_code() == 128 + number
+        terminal.wait_for(lambda t: t.is_restored())
+
+
+def test_a_signal_that_stops_may_come_while_a_write_holds_its_lock() -> None:
+    with run_app(env={"DISPLAY_SIGNALS": str(int(signal.SIGTSTP))}) as terminal:
+        modes, files = terminal.modes, open_files(terminal)
+        for keys in (2, 4, 6):
+            terminal.type("s")
+            terminal.wait_stopped()
+            terminal.wait_for(lambda t: t.is_restored())
+            terminal.signal(signal.SIGCONT)
+            terminal.wait_for(lambda t: t.modes == modes)
+            terminal.type("n")
+            terminal.wait_for(f"keys {keys}$")
+        assert open_files(terminal) == files
+
+
+@pytest.mark.parametrize("also", [(), (signal.SIGTSTP, signal.SIGCONT)], ids=["alone", "stop"])
+def test_who_is_continued_before_it_has_stopped_does_not_stop(also: tuple[int, ...]) -> None:
+    signals = " ".join(str(int(number)) for number in (*also, signal.SIGTSTP, signal.SIGCONT))
+    with run_app(env={"DISPLAY_SIGNALS": signals}) as terminal:
+        for keys in (2, 4):
+            terminal.type("s", "n")
+            terminal.wait_for(f"keys {keys}$")
+        assert 1049 in terminal.modes
+
+
+def test_stopping_is_not_held_by_a_stalled_terminal() -> None:
+    with run_app(size=(200, 50)) as terminal:
+        modes = terminal.modes
+        terminal.stall()
+        before = terminal.bytes_written
+        terminal.type("w", "f")
+        wait_stuck_writing(terminal)
+        terminal.signal(signal.SIGTSTP)
+        terminal.wait_stopped()
+        assert terminal.bytes_written == before
+        terminal.resume()
+        terminal.wait_for(lambda t: t.is_restored())
+        terminal.signal(signal.SIGCONT)
+        terminal.wait_for(lambda t: t.modes == modes)
+        now = int(terminal.wait_for(r"step (\d+)")[1])
+        terminal.wait_for(lambda t: int(t.wait_for(r"step (\d+)")[1]) > now)
+
+
+def open_files(terminal: Terminal) -> int:
+    return len(os.listdir(f"/proc/{terminal.pid}/fd"))
+
+
+def wait_stuck_writing(terminal: Terminal) -> None:
+    """Wait until one of its threads waits for the terminal to take more."""
+    calls = [task / "syscall" for task in Path(f"/proc/{terminal.pid}/task").iterdir()]
+    deadline = time.monotonic() + 20
+    while not any(call.read_text().startswith("1 0x2 ") for call in calls):
+        assert time.monotonic() < deadline, terminal.describe()
+        time.sleep(0.01)
+
+
 def test_leaving_does_not_leave_answers_for_the_shell() -> None:
     shell = ["sh", "-c", f"{APP[0]} {APP[1]}; echo back; cat"]
     with Terminal(shell, env={"PYTHONPATH": ROOT}, answer_delay_s=0.4) as terminal:
