@@ -77,3 +77,19 @@ def test_work_that_fails_gives_the_turn_on() -> None:
         pass
     with other(turn) as worker:
         assert worker.is_in.wait(ENOUGH_S)
+
+
+def test_the_turn_is_taken_from_one_that_hangs() -> None:
+    turn = Turn(0.001, hangs_s=0.0)
+    with other(turn) as hung:
+        assert hung.is_in.wait(ENOUGH_S)
+        with turn.taken():
+            turn._patience_s = FOREVER_S
+            third = Other(turn)
+            assert not third.is_in.wait(0.05), "it is our turn now"
+            hung.go_on.set()
+            hung.thread.join(ENOUGH_S)
+            assert not third.is_in.wait(0.05), "who came back gave on what it no longer had"
+        assert third.is_in.wait(ENOUGH_S)
+        third.go_on.set()
+        third.thread.join(ENOUGH_S)
