@@ -16,7 +16,10 @@ settings.load_profile("patient")
 # would compile all of it: half a second of CPU, of its collector's besides.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# A shell gives what it starts in the background no Ctrl-C, and children inherit that.
+# A shell gives what it starts in the background no Ctrl-C, and `nohup` no SIGHUP; children inherit
+# that.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
