@@ -10,12 +10,15 @@ from typing import Protocol
 
 from gputop.errors import EXIT_USAGE, CollectorFailed, NoDriver, UsageError
 from gputop.model.frame import AnyRecord, DeviceReading, Frame, Hello
+from gputop.model.missing import NEEDS_TWO_READINGS
 from gputop.sources.base import no_driver
 from gputop.sources.deadlines import Deadlines
 from gputop.sources.lines import RecordLines
 from gputop.sources.process import READ_BYTES, CollectorProcess, collector_command
 
 SHORTEST_WINDOW_S = 0.1
+MOST_WINDOWS = 4
+"""So long is waited for the second reading of what showed up late."""
 
 
 def read_once(
@@ -100,7 +103,8 @@ class _Reading:
         if now - self._open_since >= self._answer_s:
             self.done = True
         elif self._first_answer is not None and not waiting:
-            self.done = now - self._first_answer >= self._window
+            windows = 1 if has_rates(frame) else MOST_WINDOWS
+            self.done = now - self._first_answer >= windows * self._window
 
 
 class Taker(Protocol):
@@ -147,6 +151,12 @@ def follow(process: CollectorProcess, reading: Taker, timeout_s: float) -> None:
                 reading.take(record)
             if lines.broken:
                 raise CollectorFailed(f"The collector cannot be understood: {lines.last_problem}")
+
+
+def has_rates(frame: Frame) -> bool:
+    """Was everything read twice? What shows up late, such as a process, was not."""
+    read = (*frame.devices, *frame.processes)
+    return not any(NEEDS_TWO_READINGS in one.missing.values() for one in read)
 
 
 def judge(hello: Hello) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 
 from gputop.errors import CollectorFailed, NoDriver, UsageError
 from gputop.model.frame import Frame, Hello
-from gputop.sources.once import read_once
+from gputop.model.missing import NEEDS_TWO_READINGS
+from gputop.sources.once import _Reading, read_once
+from tests.samples import sample_frame, sample_hello, sample_processes, sample_reading
 from tests.sources.test_local import await_end, children, fake, script
 
 TENTH = 0.1
@@ -26,6 +29,26 @@ def test_it_is_a_second_reading_with_the_devices() -> None:
     assert [device.status for device in frame.devices] == ["ok", "ok"]
     assert frame.interval_s == TENTH
     assert min(device.power_w or 0 for device in frame.devices) >= 102.0
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_process_that_shows_up_late_is_read_twice_unless_that_takes_long(comes: bool) -> None:
+    reading = _Reading(1.0, 60.0)
+    reading.take(sample_hello())
+    process = sample_processes()[0]
+    once_read = msgspec.structs.replace(
+        process, cpu_utilization=None, missing={"cpu_utilization": NEEDS_TWO_READINGS}
+    )
+    processes = [[], [once_read], [process if comes else once_read], [once_read], [once_read]]
+    done_at = None
+    for second, listed in enumerate(processes):
+        if not reading.done:
+            reading.take(
+                sample_frame(boottime_s=second, devices=[sample_reading(0)], processes=listed)
+            )
+            done_at = second
+    assert reading.done
+    assert done_at == (2 if comes else 4)
 
 
 def test_the_host_has_its_rates() -> None:
