@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gputop.errors import EXIT_USAGE, CollectorFailed, NoDriver, UsageError
-from gputop.model.frame import AnyRecord, DeviceReading, Frame, Hello
+from gputop.model.frame import AnyRecord, DeviceReading, Frame, Hello, Process
 from gputop.model.missing import NEEDS_TWO_READINGS
 from gputop.sources.base import no_driver
 from gputop.sources.deadlines import Deadlines
@@ -155,7 +155,7 @@ def follow(process: CollectorProcess, reading: Taker, timeout_s: float) -> None:
 
 def has_rates(frame: Frame) -> bool:
     """Was everything read twice? What shows up late, such as a process, was not."""
-    read = (*frame.devices, *frame.processes)
+    read: tuple[DeviceReading | Process, ...] = (*frame.devices, *frame.processes)
     return not any(NEEDS_TWO_READINGS in one.missing.values() for one in read)
 
 

@@ -615,7 +615,7 @@ def test_a_recording_that_was_deleted_is_not_said_to_be_there(
         terminal.check_leaves()
     said = bytes(terminal.raw).rpartition(b"\x1b[?1049l")[2].decode()
     assert re.search(r"gputop: .*\.ndjson\.zst was deleted while it was written", said), said
-    assert said.count("gputop: ") == 1
+    assert said.count("was deleted") == 1  # (R may have come late, and begun another)
 
 
 def test_the_command_line_scrolls(driver: Driver, gputop: Start, spawn: Spawn) -> None:
