@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_NO_DRIVER = 3
@@ -62,6 +64,8 @@ def unforeseen(error: Exception) -> str:
             "There is no room for another thread, or for memory: raise the limits on processes "
             "and memory (see ulimit -u and ulimit -v)."
         )
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return "There is no room for another open file: raise the limit (see ulimit -n)."
     what = f"{type(error).__name__}: {error}".rstrip(": ")
     return (
         f"Something unforeseen went wrong ({what}); please report it with the output of the same "

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gputop import __main__, __version__
 from gputop.__main__ import run
+from gputop.commands.base import write_all
 from gputop.errors import NoDriver
 from gputop.recording import RecordingWriter
 from tests.demo_records import demo_records
@@ -206,6 +210,58 @@ def test_a_file_that_takes_only_a_part_is_said(
     )
     assert done.returncode == 1
     assert re.fullmatch(r"gputop: Cannot write .*: File too large\.\n", done.stderr)
+
+
+class _Counted(io.FileIO):
+    """A descriptor that says when it takes nothing, for the first and for the second time."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "wb")
+        self.refused = [threading.Event(), threading.Event()]
+
+    def write(self, data: Any) -> int | None:  # type: ignore[override]
+        taken = super().write(data)
+        if taken is None:
+            next((event for event in self.refused if not event.is_set()), self.refused[1]).set()
+        return taken
+
+
+@pytest.mark.parametrize("buffered", [False, True])
+def test_what_takes_nothing_for_now_is_waited_for_and_not_asked_again_and_again(
+    buffered: bool,
+) -> None:
+    """A pipe or a terminal that another program made non-blocking."""
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    counted = _Counted(into)
+    stream = io.TextIOWrapper(io.BufferedWriter(counted) if buffered else counted)  # type: ignore[arg-type]
+    data = os.urandom(1 << 20)
+    writer = threading.Thread(target=write_all, args=(stream, data), daemon=True)
+    writer.start()
+    assert counted.refused[0].wait(PATIENCE_S)
+    assert not counted.refused[1].wait(0.2)
+    read = b""
+    while len(read) < len(data):
+        read += os.read(out, len(data))
+    assert read == data
+    writer.join(PATIENCE_S)
+    stream.close()
+    os.close(out)
+
+
+@pytest.mark.parametrize("most", [5, 6, 8, 9])
+@pytest.mark.parametrize("command", ["doctor", "snapshot --demo", "stream --demo --count 1"])
+def test_without_a_free_descriptor_it_is_one_sentence(command: str, most: int) -> None:
+    """However early: the words for it are in a file too."""
+    line = f"ulimit -n {most}; exec {sys.executable} -m gputop {command}"
+    done = subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )
+    if done.returncode == 1 or most == 5:
+        assert re.fullmatch(
+            r"gputop: (There is no room for another|Cannot start .*) open .*\n", done.stderr
+        )
+        assert done.returncode == 1
 
 
 @pytest.mark.parametrize("command", ["nosuch", "report nosuch.ndjson"])

@@ -71,6 +71,17 @@ def test_the_suffix_chooses_the_format(recording, tmp_path, capsys):
     assert run(["report", str(recording), "-o", str(tmp_path / "a.html"), "--force"]) == 0
 
 
+def test_where_it_cannot_be_written_is_said_before_a_long_recording_is_read(
+    recording, tmp_path, capsys, monkeypatch
+):
+    def read(*_):
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr("gputop.recording.read", read)
+    assert run(["report", str(recording), "-o", str(tmp_path / "none" / "a.html")]) == 1
+    assert "does not exist; create it or choose another" in capsys.readouterr().err
+
+
 def test_two_are_compared_and_three_are_too_many(recording, capsys):
     assert run(["report", str(recording), str(recording)]) == 0
     assert "The whole run" in capsys.readouterr().out

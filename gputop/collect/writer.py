@@ -125,10 +125,11 @@ def _write_all(fd: int, line: bytes) -> None:
         try:
             view = view[os.write(fd, view) :]
         except BlockingIOError:
-            _await_room(fd)
+            await_room(fd)
 
 
-def _await_room(fd: int) -> None:
+def await_room(fd: int) -> None:
+    """Wait until a non-blocking descriptor takes something, or nobody reads it any more."""
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     poll.poll()

@@ -149,20 +149,39 @@ def say(sentence: str, prefix: str = "gputop: ") -> None:
     name, or what stands in one: what drives a terminal is made visible.
     """
     if sys.stderr is not None:
-        from gputop.text import clean  # only where there is something to say
-
         with contextlib.suppress(OSError):  # the exit code says it too
-            print(f"{prefix}{clean(sentence)}", file=sys.stderr, flush=True)
+            print(f"{prefix}{_cleaned(sentence)}", file=sys.stderr, flush=True)
+
+
+def draw(words: str) -> None:
+    """Draw a line of progress on stderr, over itself. The terminal may be gone: what goes on does
+    so without it.
+    """
+    with contextlib.suppress(OSError):
+        print(f"\r{words}", end="", file=sys.stderr, flush=True)
+
+
+def _cleaned(sentence: str) -> str:
+    try:
+        from gputop.text import clean  # only where there is something to say
+    except OSError:  # there is no descriptor left to read it with
+        return ascii(sentence)[1:-1]
+    return clean(sentence)
 
 
 def report_unforeseen(error: Exception) -> int:
     """Say what nobody foresaw; returns the exit code."""
+    say(explain(error))
+    return EXIT_FAILED
+
+
+def explain(error: Exception) -> str:
+    """The sentence about what nobody foresaw, once its traceback is printed where one is wanted."""
     if os.environ.get("GPUTOP_TRACEBACK") == "1":
         import traceback
 
         traceback.print_exception(error)
-    say(unforeseen(error))
-    return EXIT_FAILED
+    return unforeseen(error)
 
 
 def end_with_any_thread() -> None:
@@ -195,14 +214,20 @@ def print_out(text: str, encoding: str | None = None) -> None:
 
 
 def write_all(stream: TextIO, data: bytes) -> None:
-    """Write bytes to a text stream to the last one, or raise OSError. (Under PYTHONUNBUFFERED
-    nothing stands between it and the descriptor, which may take a part and be content.)
+    """Write bytes to a text stream to the last one, or raise OSError. The descriptor may take a
+    part and be content, and nothing where somebody else made it non-blocking: that is waited for.
     """
     stream.flush()
+    raw = getattr(stream.buffer, "raw", stream.buffer)
     left = memoryview(data)
     while left:
-        left = left[stream.buffer.write(left) or 0 :]
-    stream.buffer.flush()
+        taken = raw.write(left)
+        if taken is None:
+            from gputop.collect.writer import await_room
+
+            await_room(stream.fileno())
+        else:
+            left = left[taken:]
 
 
 def device_list(text: str) -> tuple[str, ...]:

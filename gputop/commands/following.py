@@ -7,6 +7,7 @@ import threading
 import msgspec
 
 from gputop.actions.signals import foreign_pids
+from gputop.commands.base import explain
 from gputop.errors import ExportFailed
 from gputop.job.command import Command, Ended
 from gputop.job.tree import Tree
@@ -67,6 +68,7 @@ class Follower:
 
     def begin(self) -> None:
         """Take what the collector reads, in the source's thread."""
+        threading.excepthook = self._thread_failed
         self._source.start(self._take, self._status_changed)
 
     # -- from the source's thread ---------------------------------------------------------------
@@ -137,6 +139,11 @@ class Follower:
         self._source.stop()
         if self._writer is not None and not self._writer.close(WRITTEN_S):
             self.problems.append("The disk is too slow: the recording is not whole.")
+
+    def _thread_failed(self, what: threading.ExceptHookArgs) -> None:
+        """Of the source's, or of the recording's: the command runs on without it."""
+        if isinstance(what.exc_value, Exception):
+            self.problems.append(explain(what.exc_value))
 
     def _recording_ended(self, problem: ExportFailed | None) -> None:
         if problem is not None:

@@ -13,7 +13,13 @@ from pathlib import Path
 from types import FrameType
 
 from gputop import text
-from gputop.commands.base import add_machine_arguments, say, stream_arguments
+from gputop.commands.base import (
+    add_machine_arguments,
+    draw,
+    end_with_any_thread,
+    say,
+    stream_arguments,
+)
 from gputop.errors import CollectorFailed, GputopError, UsageError
 from gputop.model.frame import AnyRecord, Frame
 from gputop.query.literals import BadValue, duration, size
@@ -67,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
         ExportFailed: the file cannot be created or written; what was written stays readable.
         GputopError: no reading ever came, and why.
     """
+    end_with_any_thread()
     return _Recorder(args).run()
 
 
@@ -76,6 +83,8 @@ class _Recorder:
     def __init__(self, args: argparse.Namespace) -> None:
         self._duration: float = args.duration
         self._max_size: int = args.max_size
+        self._interval: float = args.interval
+        self._source = LocalSource(stream_arguments(args), args.interval)
         self._output = RotatingWriter(args.output, args.rotate, args.with_args)
         # Not an Event: its lock is none that a signal's handler may find held by its own thread.
         self._changed = threading.Condition(threading.RLock())
@@ -85,8 +94,6 @@ class _Recorder:
         self._elapsed_s = 0.0
         self._said = ""
         self._writer = BackgroundWriter(self._output, self._written)
-        self._interval: float = args.interval
-        self._source = LocalSource(stream_arguments(args), args.interval)
 
     def run(self) -> int:
         """Record to the end; the exit code."""
@@ -106,6 +113,8 @@ class _Recorder:
         self._source.stop()
         self._writer.close(None)
         progress.clear()
+        if not self._output.frames and (self._problem is not None or self._said):
+            self._output.discard()  # for the next attempt its name is free
         if self._problem is not None:
             raise self._problem
         if self._said and not self._output.frames:
@@ -195,12 +204,12 @@ class _Progress:
         words = text.clean(f"recording {words}", max(room, 1))
         blank = " " * max(self._width - text.display_width(words), 0)
         self._width = text.display_width(words)
-        print(f"\r{words}{blank}", end="", file=sys.stderr, flush=True)
+        draw(f"{words}{blank}")
 
     def clear(self) -> None:
         """Take the line away."""
         if self._width:
-            print(f"\r{' ' * self._width}\r", end="", file=sys.stderr, flush=True)
+            draw(f"{' ' * self._width}\r")
 
 
 def _time(words: str) -> float:

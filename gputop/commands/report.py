@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gputop.commands.base import draw
 from gputop.commands.reporting import (
     account_options,
     add_report_arguments,
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         GputopError: a file is no recording, or cannot be read.
         ExportFailed: the output cannot be written, or is there already.
     """
+    from gputop.export.files import check_new
     from gputop.report.compare import compare
     from gputop.settings import load
 
@@ -70,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     settings = load(args)
     path = Path(args.output) if args.output not in (None, "-") else None
     form = format_of(args, path)
+    if path is not None:
+        check_new(path, args.force)  # a long recording takes minutes
     look = look_of(settings, sys.stdout, path is not None)
     options = account_options(settings, start=args.start, end=args.end)
     reports = [_report(Path(name), replace(options, file=Path(name).name)) for name in args.files]
@@ -115,6 +119,6 @@ def _with_progress(reader: Reader, path: Path) -> Iterator[AnyRecord]:
         yield record
         if number % _PROGRESS_RECORDS == 0 and (now := percent(reader.progress)) != told:
             told = now
-            print(f"\r\x1b[K{name}: {told} read", end="", file=sys.stderr, flush=True)
+            draw(f"\x1b[K{name}: {told} read")
     if told:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        draw("\x1b[K")

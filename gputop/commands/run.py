@@ -6,13 +6,19 @@ Nothing is imported here that the command would have to wait for: what follows i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gputop.commands.base import add_machine_arguments, say, stream_arguments
+from gputop.commands.base import (
+    add_machine_arguments,
+    report_unforeseen,
+    say,
+    stream_arguments,
+)
 from gputop.commands.reporting import (
     account_options,
     add_report_arguments,
@@ -20,7 +26,7 @@ from gputop.commands.reporting import (
     look_of,
     put,
 )
-from gputop.errors import CollectorFailed, ExportFailed, GputopError, UsageError
+from gputop.errors import CollectorFailed, GputopError, UsageError
 from gputop.job.command import Command, fill_closed_descriptors
 from gputop.job.kernel import become_subreaper
 from gputop.report.formats import FORMATS, Format
@@ -28,6 +34,7 @@ from gputop.report.formats import FORMATS, Format
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gputop.commands.following import Follower
     from gputop.recording import RecordingWriter
     from gputop.report.account import Account
     from gputop.settings import Settings
@@ -76,32 +83,51 @@ def run(args: argparse.Namespace) -> int:
     settings = load(args)
     path = _path(args.report)
     form = format_of(args, path)  # its mistakes before the command's hours
-    if path is not None and os.path.lexists(path):
-        raise ExportFailed(f"{path} exists already; choose another name.")
+    if path is not None:
+        _check_report(path)
     recording = _open_recording(args)
     follows = become_subreaper()
     utc, boottime = time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
     command = _start(words, recording)
-    source, problem = _start_collector(command, args)
+    # Whatever goes wrong with us from here on, the command runs on, and its end is ours.
+    account: Account | None = None
+    follower: Follower | None = None
+    with _failure_is_said():
+        source, problem = _start_collector(command, args)
+        # The command and the collector are on their way: now there is time to load the rest.
+        from gputop.commands.following import Follower
+        from gputop.model.frame import Job
 
-    # The command and the collector are on their way: now there is time to load the rest.
-    from gputop.commands.following import Follower
-    from gputop.model.frame import Job
-
-    account = _account(settings) if path is not None or not args.quiet else None
-    job = Job(name=os.path.basename(words[0]), utc_s=utc, boottime_s=boottime,
-              command=words if args.with_args else None)  # fmt: skip
-    follower = Follower(command, source, job, recording, account, follows)
-    if problem:
-        follower.problems.append(problem)
-    else:
-        follower.begin()
+        account = _account(settings) if path is not None or not args.quiet else None
+        job = Job(name=os.path.basename(words[0]), utc_s=utc, boottime_s=boottime,
+                  command=words if args.with_args else None)  # fmt: skip
+        follower = Follower(command, source, job, recording, account, follows)
+        if problem:
+            follower.problems.append(problem)
+        else:
+            follower.begin()
+    if follower is None:
+        _discard(recording)
     ended = command.wait()
-    follower.end(ended)
+    with _failure_is_said():
+        if follower is not None:
+            follower.end(ended)
     command.let_go()
-    for problem in [*follower.problems, *_told(account, settings, form, path)]:
-        say(problem)
+    with _failure_is_said():
+        if follower is not None:
+            for problem in [*follower.problems, *_told(account, settings, form, path)]:
+                say(problem)
     return ended.follow()
+
+
+@contextlib.contextmanager
+def _failure_is_said() -> Iterator[None]:
+    try:
+        yield
+    except GputopError as error:
+        say(str(error))
+    except Exception as error:
+        report_unforeseen(error)
 
 
 def _told(
@@ -118,6 +144,15 @@ def _told(
             return [str(problem)]
         return [str(problem), *_told(account, settings, FORMATS["text"], None)]
     return []
+
+
+def _check_report(path: Path) -> None:
+    from gputop.export.files import FileExists, check_new
+
+    try:
+        check_new(path)
+    except FileExists:  # there is no --force here
+        raise FileExists(f"{path} exists already; choose another name.") from None
 
 
 def _path(name: str | None) -> Path | None:
@@ -152,10 +187,14 @@ def _start(words: Sequence[str], recording: RecordingWriter | None) -> Command:
     try:
         return Command(words)
     except BaseException:
-        if recording is not None:  # of nothing
-            recording.abandon()
-            recording.path.unlink(missing_ok=True)
+        _discard(recording)
         raise
+
+
+def _discard(recording: RecordingWriter | None) -> None:
+    """Take away a recording of nothing."""
+    if recording is not None:
+        recording.discard()
 
 
 def _start_collector(command: Command, args: argparse.Namespace) -> tuple[LocalSource, str]:

@@ -38,6 +38,20 @@ def write_new(path: Path, data: bytes, force: bool = False) -> Path:
     return write_all([(path, data)], force)[0]
 
 
+def check_new(path: Path, force: bool = False) -> None:
+    """See that :func:`write_new` could write to `path`, and leave nothing there; raises as it does.
+    For what takes hours to have something to write.
+    """
+    item = _Staged(path)
+    try:
+        os.close(item.create())
+        item.check_place(force)
+    except OSError as error:
+        raise failed(path, error) from None
+    finally:
+        item.withdraw()
+
+
 def write_all(files: Sequence[tuple[Path, bytes]], force: bool = False) -> list[Path]:
     """Write several files, all of them or none; raises as :func:`write_new` does."""
     staged: list[_Staged] = []
@@ -94,13 +108,25 @@ class _Staged:
         self._replaced: Path | None = None
         self._published = False
 
+    def create(self) -> int:
+        """Create the temporary file; returns a descriptor of it."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return os.open(self._temporary, flags, 0o666)
+
     def fill(self, data: bytes) -> None:
         """Write and sync the temporary file."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with open(os.open(self._temporary, flags, 0o666), "wb") as file:
+        with open(self.create(), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+
+    def check_place(self, force: bool) -> None:
+        """See that the name is free, or with `force` may be taken."""
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(self.path)
+            if not force:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            self._check_replaceable()
 
     def publish(self, force: bool, keep: bool) -> None:
         """Put the file in its place, which must be free unless `force`.
@@ -116,14 +142,17 @@ class _Staged:
 
     def _replace(self, keep: bool) -> None:
         """Take the place of a file or link, in one step for whoever reads it."""
-        if not _replaceable(self.path):
-            raise ExportFailed(f"{self.path} is no regular file; choose another name.")
+        self._check_replaceable()
         if keep:
             aside = self.path.parent / f".gputop-{secrets.token_hex(8)}.old"
             with contextlib.suppress(OSError):
                 os.link(self.path, aside, follow_symlinks=False)
                 self._replaced = aside
         os.replace(self._temporary, self.path)
+
+    def _check_replaceable(self) -> None:
+        if not _replaceable(self.path):
+            raise ExportFailed(f"{self.path} is no regular file; choose another name.")
 
     def withdraw(self) -> None:
         """Undo everything, as far as it was done."""

@@ -101,6 +101,7 @@ class Command:
                 signal.signal(number, _nothing)
         signal.signal(signal.SIGCHLD, self._child_changed)
         try:
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)  # before it runs: it may fail
             self._pid = _spawn(command)
             self._own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + _SLACK_KIB
         except BaseException:
@@ -109,7 +110,7 @@ class Command:
         for early in self._early:  # it was not there yet when the group got them
             self._send(early)
         self._note_end()  # it may have ended before its pid was known
-        _let_go_of_its_files()
+        _let_go_of_its_files(null)
 
     @property
     def pid(self) -> int:
@@ -265,11 +266,10 @@ def fill_closed_descriptors() -> None:
     os.close(fd)
 
 
-def _let_go_of_its_files() -> None:
+def _let_go_of_its_files(null: int) -> None:
     """Close what is the command's alone: a pipe must end when the command has closed it. The
-    report goes to stderr, so that stays.
+    report goes to stderr, so that stays. `null` is /dev/null.
     """
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for fd in (0, 1):
         os.dup2(null, fd)
     with contextlib.suppress(OSError):

@@ -69,6 +69,10 @@ class RotatingWriter:
         """End the recording; raises as the writer does."""
         self._writer.close()
 
+    def discard(self) -> None:
+        """Take away the file that is being written."""
+        self._writer.discard()
+
     def _is_time(self, now: float) -> bool:
         if self._began_s is None:
             self._began_s = now

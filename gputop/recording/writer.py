@@ -77,6 +77,7 @@ class RecordingWriter:
         self._flushed_at: float | None = None
         self._last_utc_s = 0.0
         self._fd = _create(path)
+        self._created = os.fstat(self._fd)
 
     def write(self, record: AnyRecord) -> None:
         """Add a record.
@@ -121,6 +122,13 @@ class RecordingWriter:
             with contextlib.suppress(OSError):
                 os.close(self._fd)
             self._fd = -1
+
+    def discard(self) -> None:
+        """Close the file and take it away, where it is still the one of its name."""
+        self.abandon()
+        with contextlib.suppress(OSError):
+            if os.path.samestat(self._created, os.lstat(self.path)):
+                os.unlink(self.path)
 
     def __enter__(self) -> RecordingWriter:
         return self

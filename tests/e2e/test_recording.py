@@ -74,6 +74,7 @@ def test_a_time_without_a_reading_ends_too(folder: Path) -> None:
     assert program.returncode == 1
     said = r"gputop: Nothing was recorded, .* \(Cannot start the collector: Too many open files.*\n"
     assert re.fullmatch(said, program.stderr)
+    assert not list(folder.iterdir()), "for the next attempt the name is free"
 
 
 def test_on_a_terminal_it_says_how_far_it_is(driver: Driver, gputop: Start, folder: Path) -> None:
@@ -87,6 +88,40 @@ def test_on_a_terminal_it_says_how_far_it_is(driver: Driver, gputop: Start, fold
     assert terminal.exit_code() == 0
     assert not terminal.find("^recording ")
     assert frames_of(folder / "a.ndjson")
+
+
+def test_a_terminal_that_goes_away_ends_no_recording(gputop: Start, folder: Path) -> None:
+    """As of a recorder that was left in the background of a shell that ended."""
+    deaf = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
+    command = ("record", "--demo", "-o", "a.ndjson", "--duration", "4s")
+    terminal = gputop(None, *command, interval="", through=deaf)
+    terminal.wait_for("recording a.ndjson, 2 frames")
+    terminal.hang_up()
+    assert terminal.exit_code(PATIENCE_S) == 0
+    assert content(folder / "a.ndjson")[1].state == "complete"
+
+
+FAILS = """
+import {module} as module
+def fail(*_): raise LookupError("boo")
+module.{method} = fail
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "method"),
+    [("gputop.recording.writer", "RecordingWriter.write"),
+     ("gputop.commands.record", "_Recorder._take")],
+    ids=["the writer's", "the source's"],
+)  # fmt: skip
+def test_a_thread_that_fails_is_said_and_no_recording(
+    run: Run, folder: Path, tmp_path: Path, module: str, method: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FAILS.format(module=module, method=method))
+    program = run(None, "record", "--demo", "-o", "a.ndjson", "--duration", "1s",
+                  env={"PYTHONPATH": f"{tmp_path}:{CHECKOUT}"})  # fmt: skip
+    assert program.end() == 1
+    assert re.fullmatch(r"gputop: Something unforeseen .*LookupError: boo.*\n", program.errors)
 
 
 def test_the_readme_s_example_works(gputop: Start, run: Run, folder: Path) -> None:

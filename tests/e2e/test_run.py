@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -439,11 +440,72 @@ def test_a_report_goes_to_its_file_or_is_not_lost(begin, folder):
         "", "gputop: a.json exists already; choose another name.\n"
     )  # fmt: skip
     assert process.returncode == 1
-    process = begin([*SHELL, "exit 4"], "--report", "nowhere/a.json")
+    (folder / "soon").mkdir()
+    process = begin([*SHELL, "rmdir soon; exit 4"], "--report", "soon/a.json")
     errors = process.communicate(timeout=PATIENCE_S)[1]
     assert process.returncode == 4
     assert "Time to solution" in errors
-    assert "gputop: The folder nowhere does not exist" in errors
+    assert "gputop: The folder soon does not exist" in errors
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("nowhere/a.json", "The folder nowhere does not exist; create it or choose another."),
+     ("/proc/a.json", "/proc may not be written to; choose a folder of yours."),
+     (f"{'a' * 255}.json", f"The name {'a' * 255}.json is too long; choose a shorter one.")],
+    ids=["no folder", "a folder that takes nothing", "a long name"],
+)  # fmt: skip
+def test_where_no_report_can_be_is_said_before_the_command_s_hours(begin, folder, path, said):
+    process = begin(["touch", "ran"], "--report", path, "-o", "a.ndjson")
+    assert process.communicate(timeout=PATIENCE_S) == ("", f"gputop: {said}\n")
+    assert process.returncode == 1
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("most", [5, 6, 7, 8, 9, 12])
+def test_without_a_free_descriptor_it_is_said_and_the_command_s_end_is_ours(begin, folder, most):
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # noqa: E731
+    code = "import os; open('ran', 'w').close(); os._exit(7)"
+    process = begin(
+        [sys.executable, "-c", code], "--demo", "-q", "-o", "a.ndjson", preexec_fn=limit
+    )
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert re.fullmatch(
+        r"gputop: (There is no room for another open|Cannot start .* open) .*\n", errors
+    )
+    ran = (folder / "ran").exists()
+    assert process.returncode == (7 if ran else 1)
+    if not ran:
+        assert not list(folder.iterdir())
+
+
+FAILS = """
+import {module} as module
+def fail(*_): raise LookupError("boo")
+module.{method} = fail
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "method"),
+    [("gputop.commands.following", "Follower.__init__"),
+     ("gputop.commands.following", "Follower._take"),
+     ("gputop.commands.following", "Follower.end"),
+     ("gputop.recording.writer", "RecordingWriter.write"),
+     ("gputop.report.account", "Account.report")],
+    ids=["at the start", "while it runs", "at the end", "recording", "reporting"],
+)  # fmt: skip
+def test_whatever_fails_the_command_s_end_is_ours(begin, tmp_path, module, method):
+    """Also where nobody foresaw it."""
+    (tmp_path / "sitecustomize.py").write_text(FAILS.format(module=module, method=method))
+    process = begin(
+        [*SHELL, "sleep 1; echo ran; exit 7"], "--demo", "-o", "a.ndjson",
+        env={"PYTHONPATH": f"{tmp_path}:{CHECKOUT}"},
+    )  # fmt: skip
+    out, errors = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (7, "ran\n")
+    assert errors.count("gputop: Something unforeseen went wrong (LookupError: boo)") == 1
+    assert "Traceback" not in errors
 
 
 def test_the_report_of_the_demo_is_on_stderr(begin):

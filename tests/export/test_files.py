@@ -10,7 +10,14 @@ import pytest
 
 from gputop.errors import ExportFailed
 from gputop.export import files
-from gputop.export.files import FileExists, snapshot_name, write_all, write_beside, write_new
+from gputop.export.files import (
+    FileExists,
+    check_new,
+    snapshot_name,
+    write_all,
+    write_beside,
+    write_new,
+)
 from tests.samples import sample_frame, sample_hello
 
 
@@ -100,9 +107,31 @@ def test_one_sentence_says_what_to_do(tmp_path, path, sentence):
     assert names(tmp_path) == ["file"]
 
 
-def test_a_folder_that_takes_no_files():
+@pytest.mark.parametrize("write", [check_new, lambda path: write_new(path, b"data")])
+def test_a_folder_that_takes_no_files(write):
     with pytest.raises(ExportFailed, match=r"^/proc may not be written to; choose"):
-        write_new(Path("/proc/a"), b"data")
+        write(Path("/proc/a"))
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_can_be_written_later_is_known_before(tmp_path, force):
+    """The same mistakes are found, and nothing is left."""
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("new", "file", "folder", "link", "pipe", "none/a", "file/a", "x" * 300):
+        there, said = names(tmp_path), []
+        for write in (check_new, lambda path, force: write_new(path, b"data", force)):
+            try:
+                write(tmp_path / name, force)
+            except ExportFailed as error:
+                said.append(str(error))
+            else:
+                said.append("")
+            if write is check_new:
+                assert names(tmp_path) == there
+        assert said[0] == said[1]
 
 
 def run_restricted(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
