@@ -31,6 +31,8 @@ class Block:
     """None for the whole of a file without blocks, such as the output of `gputop stream`."""
     end: int | None = None
     """Where the next one begins; None for the last."""
+    frames: int | None = None
+    """How many there are in it, where the next one's header tells."""
 
 
 class RecordingIndex:
@@ -90,7 +92,9 @@ class RecordingIndex:
         if offset <= (last.offset if last else -1) or len(self._blocks) == MOST_BLOCKS:
             return
         if last:
-            self._blocks[-1] = replace(last, end=offset)
+            self._blocks[-1] = replace(
+                last, end=offset, frames=_frames_between(last.header, header)
+            )
         self._blocks.append(Block(offset, header))
 
     def at_time(self, utc_s: float) -> int:
@@ -101,3 +105,10 @@ class RecordingIndex:
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+def _frames_between(first: Header | None, second: Header) -> int | None:
+    """The frames of a block by its header and the next one's; None where that is another's."""
+    if first is None or second.number != first.number + 1:
+        return None
+    return second.frames - first.frames

@@ -68,6 +68,9 @@ class LineDecoder:
         self._where = where
         self._frames = DeltaDecoder()
         self._knows_hello = False
+        self._header: Header | None = None
+        self._in_block = 0
+        """Frames behind that header."""
 
     def decode(self, line: bytes) -> AnyRecord | None:
         """The record on the next line; None for one that holds none.
@@ -84,12 +87,28 @@ class LineDecoder:
             raise BrokenRecord(problem.line, problem.what, self._where) from None
         return record
 
+    def check_block(self, frames: int) -> None:
+        """See that the block that ends here had so many frames: behind one that was taken out the
+        differences add up to what never was.
+
+        Raises:
+            BrokenRecord: it had not.
+        """
+        if self._in_block != frames:
+            what = f"ends a block of {frames} frames in which there are {self._in_block}, so what"
+            raise BrokenRecord(
+                self.number, f"{what} it says may be wrong: lines were taken out or put in",
+                self._where,
+            )  # fmt: skip
+
     def _record(self, record: Line, line: bytes) -> AnyRecord | None:
         self.ended = isinstance(record, End)
         match record:
             case Frame():
+                self._in_block += 1
                 self._frames.start(decode_as(_plain_decoder, line, self.number))
             case Delta():
+                self._in_block += 1
                 return self._frame_of(record)
             case Again():
                 first, self._knows_hello = not self._knows_hello, True
@@ -102,8 +121,13 @@ class LineDecoder:
                         self.number, f"was written by a newer gputop (format {record.format}; this "
                         f"one reads up to {FORMAT_VERSION}). Update gputop",
                     )  # fmt: skip
+                if self._header is not None and record.number == self._header.number + 1:
+                    self.check_block(record.frames - self._header.frames)
+                self._header, self._in_block = record, 0
                 return None
             case End():
+                if self._header is not None:
+                    self.check_block(record.frames - self._header.frames)
                 return None
         return record
 

@@ -78,6 +78,7 @@ class Reader(Iterator[AnyRecord]):
         self._unpack = container_of(start).unpacker()
         self._at = block.offset if block else 0
         self._until = block.end if block else None
+        self._frames = block.frames if block else None
         first = block.header.line if block and block.header else 1
         plain = not container_of(start).magics
         self._lines = LineDecoder(first - 1 - (plain and first > 1), str(path))
@@ -172,6 +173,8 @@ class Reader(Iterator[AnyRecord]):
         if self._held >= LONGEST_MAGIC and not self._lines.number:
             check_first(b"".join([*self._pieces, b'"']), str(self.path))
         whole = not self._held and self._unpack.between and not self._ended
+        if whole and self._frames is not None:
+            self._lines.check_block(self._frames)
         if whole and (self._lines.ended or self._until is not None):
             state: Literal["complete", "cut", "growing"] = "complete"
         else:

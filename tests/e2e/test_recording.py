@@ -95,7 +95,7 @@ def test_a_terminal_that_goes_away_ends_no_recording(gputop: Start, folder: Path
     deaf = ("sh", "-c", "trap '' HUP; exec \"$@\"", "sh")
     command = ("record", "--demo", "-o", "a.ndjson", "--duration", "4s")
     terminal = gputop(None, *command, interval="", through=deaf)
-    terminal.wait_for("recording a.ndjson, 2 frames")
+    terminal.wait_for(r"recording a\.ndjson, [1-9]")
     terminal.hang_up()
     assert terminal.exit_code(PATIENCE_S) == 0
     assert content(folder / "a.ndjson")[1].state == "complete"

@@ -257,6 +257,50 @@ def test_damage_in_the_middle_is_named(tmp_path, monkeypatch):
     assert 6 < caught.value.line < block.header.line + 7
 
 
+@pytest.mark.parametrize(
+    ("block", "change"), [(0, "taken out"), (0, "put in twice"), (1, "taken out"), (2, "taken out")]
+)
+def test_a_delta_that_is_not_where_it_was_written_is_noticed(tmp_path, monkeypatch, block, change):
+    """In a plain file anybody can edit: without a difference all that follow add up to what never
+    was. Whoever reads on notices it at the end of the block, and who jumps into it, too.
+    """
+    monkeypatch.setattr(writing, "BLOCK_FRAMES", 10)
+    path = tmp_path / "a.ndjson"
+    write(path, demo_records(1, 25))
+    lines = path.read_bytes().splitlines(keepends=True)
+    starts = [n for n, line in enumerate(lines) if line.startswith(b'{"type":"block"')]
+    assert len(starts) == 3
+    ends = [*starts[1:], len(lines) - 1]
+    deltas = [n for n in range(starts[block], ends[block]) if b'"type":"delta"' in lines[n]]
+    victim = deltas[-1]  # one before it may not fit the next
+    lines[victim : victim + 1] = [lines[victim]] * (0 if change == "taken out" else 2)
+    path.write_bytes(b"".join(lines))
+    number = ends[block] + (0 if change == "taken out" else 2)
+    with pytest.raises(BrokenRecord, match=rf"line {number} ends a block of \d+ frames in which"):
+        all_of(path)
+    index = RecordingIndex(path)
+    index.scan()
+    assert len(index.blocks) == 3
+    for other, place in enumerate(index.blocks):
+        if other == block:
+            with pytest.raises(BrokenRecord, match="lines were taken out or put in"):
+                list(read_block(path, place))
+        else:
+            assert list(read_block(path, place))
+
+
+def test_blocks_may_be_taken_out_and_files_put_together(tmp_path, monkeypatch):
+    """Nothing in them is wrong then."""
+    monkeypatch.setattr(writing, "BLOCK_FRAMES", 10)
+    path = tmp_path / "a.ndjson"
+    write(path, demo_records(1, 35))
+    lines = path.read_bytes().splitlines(keepends=True)
+    starts = [n for n, line in enumerate(lines) if line.startswith(b'{"type":"block"')]
+    for kept in (lines[: starts[1]] + lines[starts[2] :], lines[starts[1] :], lines * 2):
+        path.write_bytes(b"".join(kept))
+        assert all_of(path)[0]
+
+
 def test_a_little_that_unpacks_to_very_much_takes_no_memory(tmp_path):
     """A line without end is refused long before all of it was unpacked."""
     import tracemalloc
