@@ -101,7 +101,7 @@ class Surroundings:
 def here() -> Surroundings:
     """This machine and this terminal."""
     probe = ask(environ=collector_environment())
-    return Surroundings(Path("/"), os.environ, Path.cwd(), _this_terminal(), probe)
+    return Surroundings(Path("/"), os.environ, Path("."), _this_terminal(), probe)
 
 
 def _this_terminal() -> Terminal:

@@ -152,7 +152,7 @@ class _Staged:
 
     def _check_replaceable(self) -> None:
         if not _replaceable(self.path):
-            raise ExportFailed(f"{self.path} is no regular file; choose another name.")
+            raise ExportFailed(_NO_FILE.format(path=self.path))
 
     def withdraw(self) -> None:
         """Undo everything, as far as it was done."""
@@ -173,14 +173,19 @@ class _Staged:
 
 
 def _replaceable(path: Path) -> bool:
-    """Whether nothing stands there, or a plain file or a link: never a device or a pipe."""
+    """Whether nothing stands there, or a plain file, or a link to one or to nothing: never a
+    device, a pipe or a folder, nor a link to one. /dev/stdout is such a link, whatever stdout is.
+    """
     try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return True
-    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+        if stat.S_ISLNK(os.lstat(path).st_mode) and os.readlink(path).startswith("/proc/"):
+            return False
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError as error:
+        return error.errno in _NOTHING
 
 
+_NOTHING = (errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR)
+"""What is answered for a name, or at the end of a link, where there is nothing."""
 _NO_LINKS = frozenset(
     {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 )
@@ -239,6 +244,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+_NO_FILE = "{path} is no regular file; choose another name."
 _SENTENCES = {
     errno.EEXIST: "{path} exists already; choose another name or add --force.",
     errno.ENOENT: "The folder {folder} does not exist; create it or choose another.",
@@ -255,11 +261,20 @@ _SENTENCES = {
 }
 
 
+def _is_there(folder: Path) -> bool:
+    """Whether a folder has a name: a deleted one is still there for whoever works in it."""
+    return folder.is_dir() and folder.stat().st_nlink > 0
+
+
 def failed(path: Path, error: OSError) -> ExportFailed:
     """Why `path` could not be written, in one sentence."""
     code = errno.EISDIR if os.path.isdir(path) else error.errno or 0
-    if code == errno.ENOENT and path.parent.is_dir():  # what /proc answers to a new file
+    if code == errno.ENOENT and _is_there(path.parent):  # what /proc answers to a new file
         code = errno.EACCES
-    form = _SENTENCES.get(code, "{path} could not be written ({why}); choose another place.")
+    form = (
+        _NO_FILE
+        if code == errno.EEXIST and not _replaceable(path)
+        else _SENTENCES.get(code, "{path} could not be written ({why}); choose another place.")
+    )
     sentence = form.format(path=path, folder=path.parent, why=error.strerror)
     return FileExists(sentence) if code == errno.EEXIST else ExportFailed(sentence)

@@ -130,6 +130,7 @@ def test_a_kind_of_terminal(driver: Driver, gputop: Start, kind: Kind) -> None:
     terminal.wait_for(r"^[|│] temp +\d+/")
     if kind.ascii:
         assert terminal.text().isascii() or re.fullmatch(r"[\x00-\x7f°]*", terminal.text(), re.S)
+    assert (b"[38;2;" in terminal.raw) == (kind.env.get("COLORTERM") == "truecolor")
     colours = {cell.fg for row in terminal.cells() for cell in row}
     colours |= {cell.bg for row in terminal.cells() for cell in row}
     rgb = {colour for colour in colours if re.fullmatch("[0-9a-f]{6}", colour)}

@@ -84,6 +84,19 @@ def test_a_pipe_is_not_replaced_even_by_force(tmp_path):
     assert names(tmp_path) == ["pipe"]
 
 
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("target", ["/dev/full", "/proc/self/fd/1", "pipe", "folder"])
+def test_a_link_to_what_is_no_file_stays(tmp_path, target, force):
+    """As /dev/stdout, which root could take from everybody."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a").symlink_to(target)
+    with pytest.raises(ExportFailed, match=r"a is (no regular file|a folder); "):
+        write_new(tmp_path / "a", b"data", force)
+    assert os.readlink(tmp_path / "a") == target
+    assert names(tmp_path) == ["a", "folder", "pipe"]
+
+
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "d").mkdir()
     with pytest.raises(ExportFailed, match="is a folder; name a file in it"):
