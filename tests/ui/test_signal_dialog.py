@@ -241,6 +241,21 @@ def test_escape_twice_closes_this_dialog_and_nothing_else(children: Callable[...
     play(scenario, [target_of(children())])
 
 
+def test_cancel_that_comes_late_closes_no_screen_over_it(children: Callable[..., Child]) -> None:
+    """Enter on Cancel is on its way through the panel while Ctrl-P opens the palette."""
+
+    async def scenario(stage: Stage) -> None:
+        await stage.pilot.press("ctrl+p")
+        palette = stage.app.screen
+        assert palette is not stage.dialog
+        stage.dialog._panel.action_press()
+        await stage.pilot.pause()
+        assert stage.app.screen is palette
+        assert stage.outcomes is None
+
+    play(scenario, [target_of(children())])
+
+
 def test_what_ends_behind_another_screen_closes_the_dialog_and_not_that_screen(
     children: Callable[..., Child],
 ) -> None:
