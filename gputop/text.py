@@ -49,9 +49,17 @@ DEFAULT_UNITS = Units()
 
 # --- Text that others wrote ---------------------------------------------------------------------
 
-_CATEGORIES_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_CATEGORIES_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mc"})
 _INVISIBLE = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0})
 """Letters and marks that draw nothing (Unicode's Default_Ignorable, and the blank Braille cell)."""
+_OF_NO_SURE_WIDTH = (
+    range(0x1160, 0x1200), range(0xD7B0, 0xD800),  # vowels and finals of Hangul, by themselves
+    range(0x2630, 0x2638), range(0x268A, 0x2690), range(0x4DC0, 0x4E00), range(0x1D300, 0x1D377),
+    range(0x1F1E6, 0x1F200), range(0x1F3FB, 0x1F400),  # halves of flags, colours of skin
+)  # fmt: skip
+"""For these, as for marks that take space (Mc), terminals take none, one or two cells: whatever
+stands behind one in its line would stand in the wrong place.
+"""
 _MOST_REMEMBERED = 4096
 
 
@@ -64,7 +72,7 @@ def _safe_character(code: int) -> str:
     if code in _INVISIBLE or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
         return REPLACEMENT
     category = unicodedata.category(chr(code))
-    if category in _CATEGORIES_UNSAFE:
+    if category in _CATEGORIES_UNSAFE or any(code in codes for codes in _OF_NO_SURE_WIDTH):
         return REPLACEMENT
     return " " if category == "Zs" else chr(code)
 
@@ -87,7 +95,7 @@ def clean(text: str, limit: int | None = None) -> str:
 
     C0 controls and DEL become their control pictures (ESC is ``␛``); C1 controls, bidirectional
     and zero-width characters, variation selectors, surrogates, line separators, private and
-    unassigned code points become U+FFFD; every kind of space becomes a space. With `limit` the
+    unassigned code points and what is not of the same width in every terminal become U+FFFD; every kind of space becomes a space. With `limit` the
     result takes at most that many cells.
     """
     if not (text.isascii() and text.isprintable()):

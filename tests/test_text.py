@@ -3,10 +3,13 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from wcwidth import wcwidth
 
 from gputop.model.metrics import BY_NAME, METRICS
 from gputop.text import (
     NO_VALUE,
+    REPLACEMENT,
     Units,
     age,
     bytes_pair,
@@ -45,6 +48,18 @@ def test_clean_text_has_one_visible_character_for_each(text):
     for character in cleaned:
         assert unicodedata.category(character) not in UNSAFE
     assert clean(cleaned) == cleaned
+
+
+def test_everybody_takes_clean_text_for_as_wide_as_we_do():
+    """Rich, which lays out the screen, and a terminal; else one name moves all behind it."""
+    told = [
+        (hex(code), safe, display_width(safe), cell_len(safe), wcwidth(safe))
+        for code in range(0x20, 0x110000)
+        if unicodedata.category(character := chr(code)) not in UNSAFE
+        and (safe := clean(character)) != REPLACEMENT
+    ]
+    assert not [one for one in told if len(set(one[2:])) != 1]
+    assert len(told) > 100_000
 
 
 @pytest.mark.parametrize(
