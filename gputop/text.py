@@ -95,8 +95,8 @@ def clean(text: str, limit: int | None = None) -> str:
 
     C0 controls and DEL become their control pictures (ESC is ``␛``); C1 controls, bidirectional
     and zero-width characters, variation selectors, surrogates, line separators, private and
-    unassigned code points and what is not of the same width in every terminal become U+FFFD; every kind of space becomes a space. With `limit` the
-    result takes at most that many cells.
+    unassigned code points, and what is not as wide in every terminal, become U+FFFD; every kind
+    of space becomes a space. With `limit` the result takes at most that many cells.
     """
     if not (text.isascii() and text.isprintable()):
         text = text.translate(_SAFE)

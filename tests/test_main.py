@@ -264,6 +264,26 @@ def test_without_a_free_descriptor_it_is_one_sentence(command: str, most: int) -
         assert done.returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [("doctor", 0, ""), ("snapshot --demo -o a.json", 1, "The folder . does not exist;"),
+     ("record --demo -o a.ndjson", 1, "The folder . does not exist;"),
+     ("snapshot --demo --format csv", 0, "")],
+)  # fmt: skip
+def test_a_working_folder_that_was_deleted(
+    command: str, code: int, said: str, tmp_path: Path
+) -> None:
+    line = f"rmdir $PWD; exec {sys.executable} -m gputop {command}"
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert "unforeseen" not in done.stderr
+    assert said in done.stderr
+    if command != "doctor":  # whose code is the machine's
+        assert done.returncode == code
+
+
 @pytest.mark.parametrize("command", ["nosuch", "report nosuch.ndjson"])
 def test_a_sentence_that_nobody_takes_leaves_the_exit_code(command: str) -> None:
     shell = f"exec {sys.executable} -m gputop {command} 2>/dev/full"

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import App, SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
@@ -35,6 +36,7 @@ from gputop.state.process_history import ProcessHistory
 from gputop.state.store import Store
 from gputop.ui import glyphs
 from gputop.ui.announce import Announcer
+from gputop.ui.colourless import Colourless
 from gputop.ui.display import DiffDisplay, leave_at_once
 from gputop.ui.keys import APP_KEYS, REPLAY_KEYS, Key, bindings
 from gputop.ui.processes.table import ProcessTable
@@ -53,6 +55,7 @@ LATEST_LOAD_S = 3.0
 """By then the rest of the program is loaded, even if no first picture came."""
 TIDY_AFTER_S = 1.0
 """A closed screen is taken back so long after it: the timers of a palette have ended by then."""
+_COLOURLESS = Colourless()
 MOST_SAID = 20
 """Recordings of which leaving tells."""
 WINDOWS = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 86400.0)
@@ -112,6 +115,7 @@ class GputopApp(DiffDisplay[int], App[int]):
             self.register_theme(textual_theme(palette))
         self.palette: Palette = PALETTES[_theme_name(settings)]
         self.theme = self.palette.name
+        self.no_color = False  # to the style sheets: `get_line_filters` sees to it
         for key in self.source_keys:
             self.bind(key.keys, key.action, description=key.label, show=False)
         self.overview = OverviewScreen()
@@ -418,6 +422,14 @@ class GputopApp(DiffDisplay[int], App[int]):
         names = list(PALETTES)
         self.use_theme(names[(names.index(self.palette.name) + 1) % len(names)])
         self.notify(f"Theme: {self.palette.name}", timeout=2)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What is between the widgets and the terminal. Textual's own for NO_COLOR draws black on
+        black where a theme has the terminal's colours, and it is the theme that says.
+        """
+        filters = super().get_line_filters()
+        kept = [one for one in filters if not isinstance(one, Monochrome | NoColor)]
+        return [*kept, _COLOURLESS] if self.palette.colourless else kept
 
     def use_theme(self, name: str) -> None:
         """Take a theme by its name."""

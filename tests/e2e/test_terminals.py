@@ -26,6 +26,7 @@ from tests.e2e.program import (
 )
 from tests.fake_driver import h100s, many_processes
 from tests.fake_driver.told import CallCount
+from tests.terminal import Terminal
 
 SMALL = {
     (1, 1): ["…"], (2, 1): ["…"], (4, 2): ["…"], (5, 1): ["60x15"], (10, 3): ["too small", "60x15"],
@@ -198,6 +199,40 @@ def test_flags_for_poor_terminals(driver: Driver, gputop: Start, flags: tuple[st
     if "--no-color" in flags:
         cells = [cell for row in terminal.cells() for cell in row]
         assert {cell.fg for cell in cells} | {cell.bg for cell in cells} == {"default"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "env"),
+    [((), {"NO_COLOR": "1"}), (("--no-color",), {}), ((), {"TERM": "vt100"})],
+    ids=["NO_COLOR", "--no-color", "vt100"],
+)
+def test_without_colours_every_part_of_the_screen_can_be_read(
+    driver: Driver, gputop: Start, flags: tuple[str, ...], env: Mapping[str, str]
+) -> None:
+    """Textual's own parts too: the palette, the filter, what is said for a moment."""
+    terminal = gputop(driver({**moving(2), **many_processes(3)}), *flags, env=env)
+    terminal.wait_for("100000")
+    parts = {
+        "Search for": ["ctrl-p"], "/ user:x": ["/", "user:x"], "Esc closes": ["?"],
+        "Send a signal to": ["K"], "Activity per watt": ["tab", "enter"],
+    }  # fmt: skip
+    terminal.press("e", shows="Snapshot written")
+    for shows, keys in parts.items():
+        terminal.press(*keys, shows=shows)
+        if shows == "Search for":
+            terminal.wait_for(lambda t: _reversed(t, "Clear (Esc)"))
+        cells = [cell for row in terminal.cells() for cell in row]
+        assert {cell.fg for cell in cells} | {cell.bg for cell in cells} == {"default"}, shows
+        terminal.press("esc", hides=shows)
+    assert not re.search(rb"\x1b\[(?:[\d;]*;)?(?:[34][0-8]|9[0-7])(?:;[\d;]*)?m", terminal.raw)
+
+
+def _reversed(terminal: Terminal, words: str) -> bool:
+    """Whether words stand on the screen in reverse."""
+    for line, row in zip(terminal.lines(), terminal.cells(), strict=True):
+        if (at := line.find(words)) >= 0:
+            return all(cell.reverse for cell in row[at : at + len(words)])
+    return False
 
 
 def test_a_terminal_that_answers_nothing(driver: Driver, gputop: Start) -> None:
