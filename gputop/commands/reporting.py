@@ -47,10 +47,11 @@ def account_options(settings: Settings, **more: object) -> Options:
     from gputop.insight.rules import Thresholds
     from gputop.report.account import Options
     from gputop.report.prices import Prices
+    from gputop.text import clean
 
     prices = Prices(
         settings.prices_gpu_hour, settings.prices_kwh, settings.prices_co2_g_per_kwh,
-        settings.prices_currency,
+        clean(settings.prices_currency),
     )  # fmt: skip
     return Options(thresholds=Thresholds.of(settings), prices=prices, **more)  # type: ignore[arg-type]
 

@@ -142,6 +142,18 @@ def test_a_report_holds_only_text(
     CHECKS[name](text, plain)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_currency_is_only_text(run: Run, folder: Path, name: str) -> None:
+    """What a settings file holds, which --config may have from anywhere."""
+    (folder / "plain.ndjson").write_bytes(b"".join(map(encode, demo_records(2, SECONDS))))
+    settings = f"[prices]\ngpu_hour = 1\ncurrency = {json.dumps(WORST)}\n"
+    (folder / "evil.toml").write_text(settings, encoding="utf-8")
+    words = ("report", "plain.ndjson", "--config", "evil.toml", "--format", name)
+    text = run(None, *words).check()
+    assert not DRIVES.search(text), DRIVES.search(text)
+    assert "owned" in text
+
+
 def test_what_is_said_of_it_on_stderr_is_only_text(
     gputop: Start, folder: Path, hostile: Path
 ) -> None:

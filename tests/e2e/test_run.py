@@ -462,13 +462,14 @@ def test_where_no_report_can_be_is_said_before_the_command_s_hours(begin, folder
     assert not list(folder.iterdir())
 
 
+@pytest.mark.parametrize("flags", [(), ("-o", "a.ndjson")], ids=["", "recorded"])
 @pytest.mark.parametrize("most", [5, 6, 7, 8, 9, 12])
-def test_without_a_free_descriptor_it_is_said_and_the_command_s_end_is_ours(begin, folder, most):
+def test_without_a_free_descriptor_it_is_said_and_the_command_s_end_is_ours(
+    begin, folder, most, flags
+):
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # noqa: E731
     code = "import os; open('ran', 'w').close(); os._exit(7)"
-    process = begin(
-        [sys.executable, "-c", code], "--demo", "-q", "-o", "a.ndjson", preexec_fn=limit
-    )
+    process = begin([sys.executable, "-c", code], "--demo", "-q", *flags, preexec_fn=limit)
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert re.fullmatch(
         r"gputop: (There is no room for another open|Cannot start .* open) .*\n", errors
