@@ -201,6 +201,7 @@ def test_what_nobody_foresaw_drives_no_terminal(
     assert terminal.is_restored()
     wait_ended(terminal.descendants())  # one that was just killed may still be dying
     assert terminal.find("Traceback" if traceback else "Something unforeseen went wrong")
-    assert terminal.cursor()[0] == 0, "the shell's prompt has a line of its own"
+    prompt = f"the shell's prompt has no line of its own: {terminal.describe()}"
+    assert terminal.cursor()[0] == 0, prompt
     assert 'LookupError: =����31m1+1"\\␛]52;c;ZXZpbA==␇␛[2J' in terminal.text()
     check_only_text(terminal)
