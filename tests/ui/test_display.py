@@ -805,7 +805,7 @@ def test_a_late_terminal_is_waited_for(tmp_path: Path, settings: dict[int, int])
         took = time.monotonic() - start
         assert terminal.queries[2026] - first <= took / 0.8 + 1
         terminal.type("r")
-        terminal.wait_quiet(1)
+        terminal.wait_for("keys 3$")
         steps = int(terminal.wait_for(r"step (\d+)")[1])
         result = leave(terminal, report)
         assert result["answers"]
