@@ -90,6 +90,25 @@ _Screen = type(
 )  # fmt: skip
 
 
+def _give_a_shell() -> None:
+    """Have our process group be one that the kernel stops: one of whose members has a parent in
+    another group of the session. That member ends with the session, and its parent with it.
+    """
+    program = os.getpid()
+    if os.fork():
+        return
+    try:
+        os.closerange(0, os.sysconf("SC_OPEN_MAX"))
+        os.setpgid(0, 0)
+        if not os.fork():
+            os.setpgid(0, program)
+            while True:
+                signal.pause()
+        os.wait()
+    finally:
+        os._exit(0)
+
+
 class Terminal:
     """A program and the terminal it runs in."""
 
@@ -106,6 +125,7 @@ class Terminal:
         bytes_per_s: float | None = None,
         link_bytes: int = 0,
         mark: str | None = None,
+        stoppable: bool = False,
     ) -> None:
         """Start the program.
 
@@ -124,6 +144,8 @@ class Terminal:
                 pty's: kilobytes to megabytes with SSH.
             mark: `NAME=VALUE` in the environment by which `descendants` knows the program's
                 processes, for one that is started elsewhere with it; made up otherwise.
+            stoppable: Is there somebody who could continue it, as there is in a shell? Nothing
+                but SIGSTOP stops it otherwise.
         """
         self.columns, self.rows = size
         self.answers = answers
@@ -163,14 +185,20 @@ class Terminal:
         """What ended the reading thread: nothing more is read then."""
         self._mark = mark or f"GPUTOP_TEST_TERMINAL={uuid.uuid4().hex}"
         self._wake_read, self._wake_write = os.pipe()
-        self._start(command, env or {}, cwd)
+        self._start(command, env or {}, cwd, stoppable)
 
     def _start(
         self,
         command: Sequence[str],
         env: Mapping[str, str | None],
         cwd: str | os.PathLike[str] | None,
+        stoppable: bool,
     ) -> None:
+        def prepare() -> None:
+            os.login_tty(slave)
+            if stoppable:
+                _give_a_shell()
+
         self._master, slave = os.openpty()
         self._set_size()
         self.settings_before = termios.tcgetattr(slave)
@@ -182,7 +210,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            preexec_fn=lambda: os.login_tty(slave),
+            preexec_fn=prepare,
         )
         os.close(slave)
         self._reader = threading.Thread(target=self._run, name="terminal", daemon=True)

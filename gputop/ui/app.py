@@ -73,6 +73,7 @@ class GputopApp(DiffDisplay[int], App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(APP_KEYS),
         Binding("ctrl+c", "leave", show=False, priority=True),  # in dialogs and inputs too
+        Binding("ctrl+z", "suspend_process", show=False, priority=True),
     ]
     CSS = """
     Screen { background: $background; }

@@ -65,6 +65,7 @@ KEYBOARD = (
 )
 """What Textual asks of a terminal that knows kitty's keyboard protocol."""
 
+NOBODY_CONTINUES = "No shell is there to go back to."
 MOST_KEYS_AHEAD = 256
 """Keys that may wait for those before them."""
 DEFAULT_BYTES_PER_S = 20_000
@@ -434,11 +435,39 @@ class FrameWriter:
         self._on_error(error)
 
 
-class DisplayDriver(LinuxDriver):
-    """Textual's driver with a `FrameWriter` in it, and the ear for its answers."""
+class StoppableDriver(LinuxDriver):
+    """Textual's driver, which a signal of job control may meet anywhere.
+
+    A handler runs in the midst of anything, such as a write that holds the queue's lock: what
+    writes or waits is the loop's.
+    """
 
     _is_to_stop = False
     """Was the latest signal of job control a SIGTSTP? (A handler may come before `__init__`.)"""
+
+    def _sigtstp_application(self, *_: object) -> None:
+        self._is_to_stop = True
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _sigcont_application(self, *_: object) -> None:
+        self._is_to_stop = False
+        self._loop.call_soon_threadsafe(super()._sigcont_application)
+
+    def _stop(self) -> None:
+        """Obey a SIGTSTP, unless a SIGCONT has come since."""
+        if self._is_to_stop:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        if self._is_to_stop:
+            _stop_where_somebody_can_continue()
+        if self._is_to_stop:
+            self._is_to_stop = False
+            self.start_application_mode()
+            self._app.notify(NOBODY_CONTINUES, timeout=5)
+
+
+class DisplayDriver(StoppableDriver):
+    """The driver with a `FrameWriter` in it, and the ear for its answers."""
 
     def __init__(
         self,
@@ -466,25 +495,6 @@ class DisplayDriver(LinuxDriver):
             pacer=Pacer(_bytes_per_s(), can_ask=can_ask),
             on_error=self._on_display_error,
         )
-
-    # A handler runs in the midst of anything, such as a write that holds the queue's lock: what
-    # writes or waits is the loop's.
-
-    def _sigtstp_application(self, *_: object) -> None:
-        self._is_to_stop = True
-        self._loop.call_soon_threadsafe(self._stop)
-
-    def _sigcont_application(self, *_: object) -> None:
-        self._is_to_stop = False
-        self._loop.call_soon_threadsafe(super()._sigcont_application)
-
-    def _stop(self) -> None:
-        """Obey a SIGTSTP, unless a SIGCONT has come since."""
-        if self._is_to_stop:
-            self.suspend_application_mode()
-            self._must_signal_resume = True
-        if self._is_to_stop:
-            os.kill(os.getpid(), signal.SIGSTOP)
 
     def start_application_mode(self) -> None:
         """Set the terminal up, and draw from then on."""
@@ -598,6 +608,16 @@ class DisplayDriver(LinuxDriver):
         self._app.refresh(layout=True)
 
 
+def _stop_where_somebody_can_continue() -> None:
+    """Stop until a SIGCONT. Where no shell stands above us, as in a window or an SSH session that
+    runs nothing but us, nobody could send one: there the kernel passes over a SIGTSTP that is not
+    handled, but not over a SIGSTOP.
+    """
+    handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTSTP)
+    signal.signal(signal.SIGTSTP, handler)
+
+
 def _bytes_per_s() -> float:
     """The budget for terminals that do not answer, from GPUTOP_DISPLAY_BYTES_PER_S."""
     try:
@@ -633,10 +653,10 @@ class DiffDisplay(App[ReturnType]):
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice, unless that is the driver this module knows."""
         stock = super().get_driver_class()
-        plain = not self.diff_display or os.environ.get("GPUTOP_DISPLAY") == "plain"
-        if plain or stock is not LinuxDriver or not seam_is_intact():
+        if stock is not LinuxDriver or not seam_is_intact():
             return stock
-        return DisplayDriver
+        plain = not self.diff_display or os.environ.get("GPUTOP_DISPLAY") == "plain"
+        return StoppableDriver if plain else DisplayDriver
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         frames = self.frames
@@ -683,6 +703,8 @@ def seam_is_intact() -> bool:
                 issubclass(LayoutUpdate, CompositorUpdate),
                 callable(App._on_resize),
                 callable(LinuxDriver._get_terminal_size),
+                callable(LinuxDriver._sigtstp_application),
+                callable(LinuxDriver._sigcont_application),
                 callable(App.post_display_hook),
                 callable(LinuxDriver._request_terminal_sync_mode_support),
                 {"XTermParser", "SelectSelector", "getincrementaldecoder"}
@@ -755,7 +777,7 @@ def leave_at_once(
 
 
 ENDING_SIGNALS = (
-    signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
+    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
     signal.SIGVTALRM, signal.SIGXCPU, signal.SIGPOLL, signal.SIGPWR,
 )  # fmt: skip
 """What ends a process that does nothing about it, and would leave the terminal as we had it."""
@@ -794,6 +816,8 @@ def _restore_terminal(driver: LinuxDriver, farewell: str) -> None:
     if isinstance(driver, DisplayDriver):
         _await_answers(driver)
     with contextlib.suppress(termios.error, OSError):
+        if os.tcgetpgrp(driver.fileno) != os.getpgrp():
+            return  # A shell's, after `kill %1`: it has set the line, and reads what is typed.
         if driver.attrs_before is not None:
             termios.tcsetattr(driver.fileno, termios.TCSANOW, driver.attrs_before)
         termios.tcflush(driver.fileno, termios.TCIFLUSH)
@@ -889,5 +913,8 @@ def _reopen(descriptor: int) -> int:
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
     for path in (f"/proc/self/fd/{descriptor}", "/dev/tty"):
         with contextlib.suppress(OSError):
-            return os.open(path, flags)
+            opened = os.open(path, flags)
+            if os.isatty(opened):  # not where a signal ends us in the midst of giving it back
+                return opened
+            os.close(opened)
     return os.dup(descriptor)

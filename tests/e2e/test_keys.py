@@ -558,7 +558,9 @@ def test_no_key_is_without_a_test() -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: f"{check.screen}-{check.action}")
 def test_a_key_does_what_its_help_says(driver: Driver, gputop: Start, check: Check) -> None:
     (key,) = [key for key in KEYS[check.screen] if key.action == check.action]
-    terminal = gputop(driver(check.lines or moving(1)), *check.flags, size=check.size)
+    terminal = gputop(
+        driver(check.lines or moving(1)), *check.flags, size=check.size, stoppable=True
+    )
     terminal.wait_device(0, "H100")
     check.opens(terminal)
     for name in key.keys.split(","):
@@ -701,7 +703,7 @@ def test_no_mouse_leaves_it_to_the_terminal(driver: Driver, gputop: Start) -> No
 
 def test_suspending_from_the_shell_and_coming_back(driver: Driver, gputop: Start) -> None:
     """As a shell's job control does: SIGTSTP from outside, then SIGCONT."""
-    terminal = gputop(driver(moving(1)))
+    terminal = gputop(driver(moving(1)), stoppable=True)
     terminal.wait_alive(0, 1)
     before = terminal.modes
     os.kill(terminal.pid, signal.SIGTSTP)
@@ -711,6 +713,26 @@ def test_suspending_from_the_shell_and_coming_back(driver: Driver, gputop: Start
     terminal.wait_for(lambda t: t.modes == before)
     terminal.wait_alive(0)
     terminal.check_leaves()
+
+
+@pytest.mark.parametrize(
+    ("keys", "shows"),
+    [(("ctrl-p",), "Search for commands"), (("?",), HELP), (("/", "mem"), "^/ mem")],
+    ids=["palette", "help", "filter"],
+)
+def test_ctrl_z_works_in_whatever_lies_above(
+    driver: Driver, gputop: Start, keys: tuple[str, ...], shows: str
+) -> None:
+    terminal = gputop(driver(moving(1)), stoppable=True)
+    terminal.wait_alive(0, 1)
+    terminal.press(*keys, shows=shows)
+    before = terminal.modes
+    terminal.type("ctrl-z")
+    terminal.wait_stopped()
+    terminal.signal(signal.SIGCONT)
+    terminal.wait_for(lambda t: t.modes == before)
+    assert terminal.find(shows)
+    terminal.check_leaves("ctrl-c")
 
 
 def test_a_stop_that_nobody_announced_leaves_the_terminal_as_it_was(

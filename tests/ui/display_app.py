@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -19,13 +19,15 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import Grid
+from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from gputop.ui.display import DiffDisplay, DisplayDriver, leave_at_once, leave_on_signals
+from gputop.ui import display
+from gputop.ui.display import DiffDisplay, leave_at_once, leave_on_signals
 
 WORDS = (
     "idle ",
@@ -116,6 +118,7 @@ class DisplayApp(DiffDisplay[None], App[None]):
         ("q", "leave"),
         ("w", "whistle"),
         ("s", "signals"),
+        ("m", "midst"),
         ("escape", "close"),
     ]
     ENABLE_COMMAND_PALETTE = False
@@ -216,11 +219,22 @@ class DisplayApp(DiffDisplay[None], App[None]):
     def action_signals(self) -> None:
         """Get the signals of DISPLAY_SIGNALS while a write holds its queue's lock."""
         driver = self._driver
-        assert isinstance(driver, DisplayDriver)
+        assert isinstance(driver, LinuxDriver)
         assert driver._writer_thread is not None
         with driver._writer_thread._queue.mutex:
-            for number in os.environ["DISPLAY_SIGNALS"].split():
-                os.kill(os.getpid(), int(number))
+            get_signals()
+
+    def action_midst(self) -> None:
+        """Leave, and get the signals of DISPLAY_SIGNALS when half of that is done."""
+        write = display._write_patiently
+
+        def get_signals_first(*arguments: Any) -> None:
+            display._write_patiently = write
+            get_signals()
+            write(*arguments)
+
+        display._write_patiently = get_signals_first
+        self.action_leave()
 
     def action_leave(self) -> None:
         """Quit."""
@@ -249,6 +263,12 @@ class DisplayApp(DiffDisplay[None], App[None]):
             }
         with open(path, "w", encoding="utf-8") as file:
             json.dump(report, file)
+
+
+def get_signals() -> None:
+    """Get the signals of DISPLAY_SIGNALS."""
+    for number in os.environ["DISPLAY_SIGNALS"].split():
+        os.kill(os.getpid(), int(number))
 
 
 if __name__ == "__main__":

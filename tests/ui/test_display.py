@@ -866,7 +866,7 @@ def test_what_is_written_beside_the_frames_does_not_block_a_stalled_terminal() -
 
 
 @pytest.mark.parametrize("stalled", [False, True], ids=["free", "stalled"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_restore_the_terminal(tmp_path: Path, number: int, stalled: bool) -> None:
     report = tmp_path / "report"
     with run_app(env={"DISPLAY_REPORT": str(report)}, size=(200, 50)) as terminal:
@@ -889,8 +889,17 @@ def test_a_signal_that_ends_may_come_while_a_write_holds_its_lock(number: int) -
         terminal.wait_for(lambda t: t.is_restored())
 
 
-def test_a_signal_that_stops_may_come_while_a_write_holds_its_lock() -> None:
-    with run_app(env={"DISPLAY_SIGNALS": str(int(signal.SIGTSTP))}) as terminal:
+def test_a_signal_that_ends_may_come_while_another_ends_it() -> None:
+    with run_app(env={"DISPLAY_SIGNALS": str(int(signal.SIGTERM))}) as terminal:
+        terminal.type("m")
+        assert terminal.exit_code() == 128 + signal.SIGTERM
+        terminal.wait_for(lambda t: t.is_restored())
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["diff", "plain"])
+def test_a_signal_that_stops_may_come_while_a_write_holds_its_lock(plain: bool) -> None:
+    env = {"DISPLAY_SIGNALS": str(int(signal.SIGTSTP))}
+    with run_app(plain=plain, env=env, stoppable=True) as terminal:
         modes, files = terminal.modes, open_files(terminal)
         for keys in (2, 4, 6):
             terminal.type("s")
@@ -906,15 +915,47 @@ def test_a_signal_that_stops_may_come_while_a_write_holds_its_lock() -> None:
 @pytest.mark.parametrize("also", [(), (signal.SIGTSTP, signal.SIGCONT)], ids=["alone", "stop"])
 def test_who_is_continued_before_it_has_stopped_does_not_stop(also: tuple[int, ...]) -> None:
     signals = " ".join(str(int(number)) for number in (*also, signal.SIGTSTP, signal.SIGCONT))
-    with run_app(env={"DISPLAY_SIGNALS": signals}) as terminal:
+    with run_app(env={"DISPLAY_SIGNALS": signals}, stoppable=True) as terminal:
         for keys in (2, 4):
             terminal.type("s", "n")
             terminal.wait_for(f"keys {keys}$")
         assert 1049 in terminal.modes
 
 
+@pytest.mark.parametrize("plain", [False, True], ids=["diff", "plain"])
+def test_who_could_not_be_continued_does_not_stop(plain: bool) -> None:
+    """Nothing but the program runs in the terminal: no shell is there that could say `fg`."""
+    with run_app(plain=plain) as terminal:
+        modes = terminal.modes
+        for _ in range(2):
+            terminal.signal(signal.SIGTSTP)
+            terminal.wait_for("No shell is there to go back to")
+            terminal.wait_for(lambda t: t.modes == modes)
+        terminal.type("n")
+        terminal.wait_for("keys 1$")
+
+
+def test_who_is_ended_while_it_is_stopped_leaves_the_line_to_the_shell() -> None:
+    """A shell reads the line in a way of its own: set as we found it, no key would do anything
+    before Enter.
+    """
+    shell = ["bash", "--norc", "--noprofile", "-i"]
+    with Terminal(shell, env={"PYTHONPATH": ROOT, "PS1": "prompt> "}) as terminal:
+        terminal.wait_for("prompt>$")
+        terminal.type(" ".join(APP), "enter")
+        terminal.wait_for("step 0 keys 0$")
+        (program,) = set(terminal.descendants()) - {terminal.pid}
+        os.kill(program, signal.SIGTSTP)
+        terminal.wait_for("Stopped")
+        terminal.wait_quiet()
+        line = terminal.settings()
+        terminal.type("kill %1", "enter")
+        terminal.wait_for(lambda t: t.descendants() == [t.pid])
+        terminal.wait_for(lambda t: t.settings() == line)
+
+
 def test_stopping_is_not_held_by_a_stalled_terminal() -> None:
-    with run_app(size=(200, 50)) as terminal:
+    with run_app(size=(200, 50), stoppable=True) as terminal:
         modes = terminal.modes
         terminal.stall()
         terminal.type("w", "f")
