@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gputop.children import unstoppable
 from gputop.scale import deadline_scale
 
 LONGEST_RUN_S = 10.0 * deadline_scale()
@@ -118,10 +119,11 @@ class Hook:
     def _start(self) -> subprocess.Popen[bytes] | None:
         """The command, in a session of its own: no key typed at the terminal reaches it."""
         try:
-            return subprocess.Popen(
-                self._words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+            with unstoppable():
+                return subprocess.Popen(
+                    self._words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             self._tell(f"cannot be run: {why}")

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from gputop.children import unstoppable
 from gputop.collect.clock import SystemClock
 from gputop.model.frame import DeviceInfo, Event
 from gputop.text import clean
@@ -155,10 +156,11 @@ def _journal_lines(command: Sequence[str]) -> list[str]:
     import subprocess  # only where the kernel's own log is denied
 
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            timeout=JOURNAL_S, check=False,
-        )  # fmt: skip
+        with unstoppable():
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, timeout=JOURNAL_S, check=False,
+            )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return []
     return done.stdout[-MOST_BYTES:].decode("utf-8", "replace").splitlines()

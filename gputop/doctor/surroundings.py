@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gputop.children import unstoppable
 from gputop.sources.process import collector_environment
 
 PROBE_S = 10.0
@@ -133,11 +134,12 @@ def ask(
     `command` and `environ` stand in for its own command line and environment.
     """
     script = str(Path(__file__).with_name("probe.py"))
-    process = subprocess.Popen(
-        command or [sys.executable, "-P", script],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, encoding="utf-8", errors="replace", env=environ, start_new_session=True,
-    )  # fmt: skip
+    with unstoppable():
+        process = subprocess.Popen(
+            command or [sys.executable, "-P", script],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, encoding="utf-8", errors="replace", env=environ, start_new_session=True,
+        )  # fmt: skip
     probe = Probe()
     trouble: list[str] = []
     readers = [

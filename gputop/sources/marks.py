@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from gputop.children import unstoppable
 from gputop.insight.marks import Mark, Searched
 from gputop.insight.rules import Thresholds
 from gputop.sources.process import collector_environment
@@ -44,11 +45,12 @@ class MarkSearch:
 
     def _run(self) -> None:
         with contextlib.suppress(OSError, msgspec.DecodeError):  # no marks, and all else works
-            self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, cwd="/", env=collector_environment(),
-                start_new_session=True,
-            )  # fmt: skip
+            with unstoppable():
+                self._process = subprocess.Popen(
+                    self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL, cwd="/", env=collector_environment(),
+                    start_new_session=True,
+                )  # fmt: skip
             assert self._process.stdout is not None
             for line in self._process.stdout:
                 self._on_news(_decoder.decode(line))

@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import gputop
+from gputop.children import unstoppable
 from gputop.errors import CollectorFailed
 
 STDERR_LINES, STDERR_LINE_BYTES = 50, 500
@@ -46,21 +47,6 @@ def collector_environment(environment: Mapping[str, str] = os.environ) -> dict[s
     if folders:
         result["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))
     return result
-
-
-@contextlib.contextmanager
-def unstoppable() -> Iterator[None]:
-    """Within, what is started cannot be stopped by Ctrl-Z before it has left our process group.
-
-    Until a child runs its program its parent waits for it in the kernel (vfork, where no signal
-    gets through): one that is stopped there would hold us for ever, and the shell with us. The
-    child keeps the signal blocked, which in a session without a terminal it has no use for.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class CollectorProcess:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,38 +89,3 @@ def test_what_it_says_on_stderr_is_kept_within_bounds() -> None:
     process.wait(60)
     assert process.exit_code == 0
     process.close()
-
-
-STOPPED_ALL_THE_TIME = """
-import os, signal, subprocess, sys
-from gputop.sources.process import CollectorProcess
-
-signal.signal(signal.SIGTSTP, lambda *_: None)
-spinner = "import os, signal, sys\\nwhile True: os.killpg(int(sys.argv[1]), signal.SIGTSTP)"
-own_group = subprocess.Popen(
-    [sys.executable, "-c", spinner, str(os.getpgrp())], start_new_session=True
-)
-signal.pause()
-try:
-    for _ in range(5):
-        collector = CollectorProcess(["true"], control=False)
-        collector.wait(5.0)
-        collector.close()
-    print("started")
-finally:
-    own_group.kill()
-"""
-
-
-def test_ctrl_z_while_it_is_being_started_holds_nobody_up() -> None:
-    """A child that is stopped before it runs its program would hold its parent in the kernel."""
-    command = [sys.executable, "-c", STOPPED_ALL_THE_TIME]
-    # In a group of its own, but not a session: nobody could wake what is stopped in an orphaned
-    # group, so there the kernel stops nothing.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, process_group=0) as process:
-        try:
-            out, _ = process.communicate(timeout=60)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    assert out == b"started\n"
