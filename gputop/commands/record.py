@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
+import select
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from types import FrameType
 
 from gputop import text
-from gputop.commands.base import (
-    add_machine_arguments,
-    draw,
-    end_with_any_thread,
-    say,
-    stream_arguments,
-)
+from gputop.commands.base import add_machine_arguments, end_with_any_thread, stream_arguments
 from gputop.errors import CollectorFailed, GputopError, UsageError
 from gputop.model.frame import AnyRecord, Frame
 from gputop.query.literals import BadValue, duration, size
@@ -28,6 +23,7 @@ from gputop.recording.rotation import RotatingWriter, Rotation
 from gputop.scale import deadline_scale
 from gputop.sources.base import SourceStatus
 from gputop.sources.local import LocalSource
+from gputop.terminals import opened_anew
 
 HELP = "write readings to a file, for replay and report"
 
@@ -36,6 +32,8 @@ WITHOUT_READINGS_S = 10.0
 """So long after --duration, and an interval, it ends by its own clock, where no reading comes that
 could say so.
 """
+LONGEST_WRITE_S = 0.2
+"""How long a terminal that takes nothing is waited for."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -100,15 +98,16 @@ class _Recorder:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` wants it
                 signal.signal(number, self._on_signal)
-        progress, late, ends_s = _Progress(), False, math.inf
+        progress, late, left_s = _Progress(), False, math.inf
         if self._duration:
-            # While the machine sleeps this clock stands still: the next reading is not late then.
             patience = self._interval + WITHOUT_READINGS_S * deadline_scale(os.environ)
-            ends_s = time.monotonic() + self._duration + patience
+            left_s = self._duration + patience
         self._source.start(self._take, self._status)
         while not self._is_done_within(PROGRESS_S):
             progress.show(self._summary())
-            if ends_s <= time.monotonic():
+            # By no clock: while the machine sleeps, or Ctrl-Z has stopped us, no reading is late.
+            left_s -= PROGRESS_S
+            if left_s <= 0:
                 late = self._end()
         self._source.stop()
         self._writer.close(None)
@@ -127,7 +126,7 @@ class _Recorder:
             )
         if progress.is_on:
             files = f" and {self._output.files - 1} more" if self._output.files > 1 else ""
-            say(f"Wrote {self._summary()}{files}.", prefix="")
+            progress.end(f"Wrote {self._summary()}{files}.")
         return 0
 
     def _is_done_within(self, wait_s: float) -> bool:
@@ -187,10 +186,13 @@ class _Recorder:
 
 
 class _Progress:
-    """One line on stderr, drawn over itself, where that is a terminal."""
+    """One line on stderr, drawn over itself, where that is a terminal. One that takes nothing (a
+    link that hangs, Ctrl-S) is not waited for: the recording must end when it is told to.
+    """
 
     def __init__(self) -> None:
         self.is_on = sys.stderr is not None and sys.stderr.isatty()
+        self._terminal = opened_anew(sys.stderr.fileno()) if self.is_on else -1
         self._width = 0
 
     def show(self, words: str) -> None:
@@ -198,18 +200,29 @@ class _Progress:
         if not self.is_on:
             return
         try:
-            room = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+            room = os.get_terminal_size(self._terminal).columns - 1
         except OSError:
             room = 79
         words = text.clean(f"recording {words}", max(room, 1))
         blank = " " * max(self._width - text.display_width(words), 0)
         self._width = text.display_width(words)
-        draw(f"{words}{blank}")
+        self._write(f"\r{words}{blank}")
 
     def clear(self) -> None:
         """Take the line away."""
         if self._width:
-            draw(f"{' ' * self._width}\r")
+            self._write(f"\r{' ' * self._width}\r")
+
+    def end(self, words: str) -> None:
+        """Leave a line for good."""
+        self._write(f"{text.clean(words)}\n")
+
+    def _write(self, words: str) -> None:
+        room = select.poll()
+        room.register(self._terminal, select.POLLOUT)
+        with contextlib.suppress(OSError):
+            room.poll(LONGEST_WRITE_S * 1000)
+            os.write(self._terminal, words.encode(sys.stderr.encoding, "replace"))
 
 
 def _time(words: str) -> float:

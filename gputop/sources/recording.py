@@ -40,6 +40,8 @@ GAP = 10.0
 
 WORK_S = 0.05
 """So long at most is read between two looks at keys and at what is due to be played."""
+STOOD_STILL_S = 2.0
+"""Not looked for so long whether a frame is due, we were stopped, and the replay with us."""
 PICTURE_S = 1.0
 """So long at most a picture is waited for before what can wait is read."""
 TOLD_PARTS = 50
@@ -94,6 +96,7 @@ class RecordingSource:
     can_seek = True
     can_set_interval = False
     can_signal = False
+    late_s = 0.0
 
     def __init__(self, path: Path, at: str = "") -> None:
         self.path = path
@@ -112,6 +115,8 @@ class RecordingSource:
         self._interval_s = 1.0
         self._now_s = 0.0
         """CLOCK_BOOTTIME of the frame on screen."""
+        self._played_at = 0.0
+        """`time.monotonic()` when it was last looked whether a frame is due."""
         self._problem = ""
         """What is wrong with the file, in one sentence."""
         self._anchor: tuple[float, float] | None = None
@@ -281,8 +286,10 @@ class RecordingSource:
 
     def _play(self) -> None:
         """Deliver the frames whose time has come."""
-        if self._anchor is None:
-            self._anchor = time.monotonic(), self._now_s
+        now = time.monotonic()
+        if self._anchor is None or now - self._played_at > STOOD_STILL_S:
+            self._anchor = now, self._now_s
+        self._played_at = now
         for _ in range(MOST_AT_ONCE):
             record = self._peek()
             if record is None:

@@ -50,6 +50,7 @@ from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
+from gputop.terminals import opened_anew
 from gputop.ui.cells import Grid, Looks, parse_sgr
 from gputop.ui.terminal_input import AnswerParser, FrameAnswer, InputSelector
 
@@ -462,8 +463,38 @@ class StoppableDriver(LinuxDriver):
             _stop_where_somebody_can_continue()
         if self._is_to_stop:
             self._is_to_stop = False
-            self.start_application_mode()
+            self.resume_application_mode()
             self._app.notify(NOBODY_CONTINUES, timeout=5)
+
+    def start_application_mode(self) -> None:
+        """Set the terminal up."""
+        if self._has_terminal():
+            # A SIGCONT that no SIGTSTP came before. Once more set up, what the terminal was like
+            # before us would be forgotten.
+            self._set_up_again()
+            return
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def _has_terminal(self) -> bool:
+        return self._writer_thread is not None and self._writer_thread.is_alive()
+
+    def _set_up_again(self) -> None:
+        """Set the terminal up after a SIGSTOP, during which a shell may have changed all of it."""
+        with contextlib.suppress(OSError, termios.error):
+            if os.tcgetpgrp(self.fileno) != os.getpgrp():
+                # Another's, as after `bg`: as after Ctrl-Z and `bg`, wait for `fg`.
+                os.kill(os.getpid(), signal.SIGSTOP)
+                return
+            settings = termios.tcgetattr(self.fileno)
+            settings[tty.IFLAG] = self._patch_iflag(settings[tty.IFLAG])
+            settings[tty.LFLAG] = self._patch_lflag(settings[tty.LFLAG])
+            settings[tty.CC][termios.VMIN] = 1
+            termios.tcsetattr(self.fileno, termios.TCSANOW, settings)
+        self.write(f"\x1b[?1049h\x1b[?25l\x1b[?1004h\x1b[<u\x1b[>{KEYBOARD}u")
+        self._enable_mouse_support()
+        self._enable_bracketed_paste()
+        self._disable_line_wrap()
+        self._app.refresh(layout=True)
 
 
 class DisplayDriver(StoppableDriver):
@@ -498,35 +529,9 @@ class DisplayDriver(StoppableDriver):
 
     def start_application_mode(self) -> None:
         """Set the terminal up, and draw from then on."""
-        if self._has_terminal():
-            # A SIGCONT that no SIGTSTP came before. Once more set up, what the terminal was like
-            # before us would be forgotten.
-            self._set_up_again()
-            return
-        super().start_application_mode()  # type: ignore[no-untyped-call]
+        super().start_application_mode()
         if self._has_terminal():
             self.frames.resume()
-
-    def _has_terminal(self) -> bool:
-        return self._writer_thread is not None and self._writer_thread.is_alive()
-
-    def _set_up_again(self) -> None:
-        """Set the terminal up after a SIGSTOP, during which a shell may have changed all of it."""
-        with contextlib.suppress(OSError, termios.error):
-            if os.tcgetpgrp(self.fileno) != os.getpgrp():
-                # Another's, as after `bg`: as after Ctrl-Z and `bg`, wait for `fg`.
-                os.kill(os.getpid(), signal.SIGSTOP)
-                return
-            settings = termios.tcgetattr(self.fileno)
-            settings[tty.IFLAG] = self._patch_iflag(settings[tty.IFLAG])
-            settings[tty.LFLAG] = self._patch_lflag(settings[tty.LFLAG])
-            settings[tty.CC][termios.VMIN] = 1
-            termios.tcsetattr(self.fileno, termios.TCSANOW, settings)
-        self.write(f"\x1b[?1049h\x1b[?25l\x1b[?1004h\x1b[<u\x1b[>{KEYBOARD}u")
-        self._enable_mouse_support()
-        self._enable_bracketed_paste()
-        self._disable_line_wrap()
-        self.frames.resume()
 
     def stop_application_mode(self) -> None:
         """Give the terminal back, however stuck it is, until `start_application_mode`."""
@@ -777,8 +782,8 @@ def leave_at_once(
 
 
 ENDING_SIGNALS = (
-    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
-    signal.SIGVTALRM, signal.SIGXCPU, signal.SIGPOLL, signal.SIGPWR,
+    signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+    signal.SIGALRM, signal.SIGVTALRM, signal.SIGXCPU, signal.SIGPOLL, signal.SIGPWR,
 )  # fmt: skip
 """What ends a process that does nothing about it, and would leave the terminal as we had it."""
 
@@ -876,7 +881,7 @@ def _write_past(thread: WriterThread, text: str) -> None:
             for `LEAVE_LIMIT_S`.
     """
     output = thread.fileno()
-    terminal = _reopen(output)
+    terminal = opened_anew(output)
     with contextlib.suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, output)
@@ -903,18 +908,3 @@ def _write_patiently(thread: WriterThread, terminal: int, data: bytes) -> None:
             time.sleep(0.002)
         except (OSError, termios.error):
             return
-
-
-def _reopen(descriptor: int) -> int:
-    """The same terminal, opened anew so as not to block.
-
-    O_NONBLOCK set on the old descriptor would stay with the user's shell, which shares it.
-    """
-    flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY
-    for path in (f"/proc/self/fd/{descriptor}", "/dev/tty"):
-        with contextlib.suppress(OSError):
-            opened = os.open(path, flags)
-            if os.isatty(opened):  # not where a signal ends us in the midst of giving it back
-                return opened
-            os.close(opened)
-    return os.dup(descriptor)

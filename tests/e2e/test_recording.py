@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,52 @@ def test_a_time_without_a_reading_ends_too(folder: Path) -> None:
     said = r"gputop: Nothing was recorded, .* \(Cannot start the collector: Too many open files.*\n"
     assert re.fullmatch(said, program.stderr)
     assert not list(folder.iterdir()), "for the next attempt the name is free"
+
+
+def test_a_time_in_which_it_was_stopped_is_not_without_readings(
+    gputop: Start, folder: Path
+) -> None:
+    """As a batch system stops and continues a job: all of it, one after the other."""
+    command = ("record", "--demo", "-o", "a.ndjson", "--duration", "1500ms", "--interval", "0.1")
+    terminal = gputop(None, *command, interval="", scale=0.2, size=(160, 24))
+    terminal.wait_for(lambda t: t.collectors)
+    (collector,) = terminal.collectors
+    for pid in (collector, terminal.pid):
+        os.kill(pid, signal.SIGSTOP)
+    terminal.wait_stopped()
+    time.sleep(2.8)  # longer than it would have waited for a reading
+    for pid in (terminal.pid, collector):
+        os.kill(pid, signal.SIGCONT)
+    assert terminal.exit_code() == 0, terminal.describe()
+    frames = frames_of(folder / "a.ndjson")
+    assert frames[-1].boottime_s - frames[0].boottime_s >= 1.5
+
+
+def test_a_terminal_that_takes_nothing_does_not_hold_it_up(
+    driver: Driver, gputop: Start, folder: Path
+) -> None:
+    command = ("record", "-o", "a.ndjson", "--interval", "0.1")
+    terminal = gputop(driver(moving(1)), *command, interval="")
+    terminal.wait_for(r"^recording a\.ndjson, [1-9]")
+    terminal.stall()
+    fill(f"/proc/{terminal.pid}/fd/2")
+    terminal.signal(signal.SIGTERM)
+    assert terminal.exit_code() == 0
+    assert content(folder / "a.ndjson")[1].state == "complete"
+
+
+def fill(terminal: str) -> None:
+    """Write to a terminal until it has taken nothing for a while."""
+    fd = os.open(terminal, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    refused = 0
+    while refused < 20:
+        try:
+            os.write(fd, b".")
+            refused = 0
+        except BlockingIOError:
+            refused += 1
+            time.sleep(0.005)
+    os.close(fd)
 
 
 def test_on_a_terminal_it_says_how_far_it_is(driver: Driver, gputop: Start, folder: Path) -> None:
@@ -253,6 +300,21 @@ def test_a_replay_on_a_terminal(gputop: Start, folder: Path) -> None:
     terminal.wait_gone("1:40 of 1:40")
     terminal.press("K", shows="a recording")
     terminal.check_leaves()
+
+
+def test_a_replay_stands_still_while_it_is_stopped(gputop: Start, folder: Path) -> None:
+    recorded(folder, demo_records(1, 60))
+    terminal = gputop(None, "replay", "a.ndjson.zst", interval="")
+    shown = r"^ playing 1x .* 0:(\d\d) of 1:00"
+    terminal.wait_for(shown)
+    terminal.wait_gone("indexing")
+    terminal.signal(signal.SIGSTOP)
+    terminal.wait_stopped()
+    before, stopped_s = int(terminal.find(shown)[1]), 4
+    time.sleep(stopped_s)
+    terminal.signal(signal.SIGCONT)
+    after = terminal.wait_for(lambda t: (now := t.find(shown)) and int(now[1]) > before and now)
+    assert int(after[1]) - before < stopped_s
 
 
 def test_a_jump_shows_its_frame_while_history_is_still_being_read(

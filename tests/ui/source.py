@@ -19,6 +19,7 @@ class ListSource:
     live = True
     can_seek = False
     can_set_interval = True
+    late_s = 0.0
     can_signal = False
     period_s = 1.0
 

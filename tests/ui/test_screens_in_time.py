@@ -2,7 +2,7 @@
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from textual.screen import Screen
 from gputop.insight.alert_log import PAST_KEPT
 from gputop.insight.alerts import Alert
 from gputop.insight.host_state import HostState
+from gputop.sources.base import SourceStatus
 from gputop.ui.app import GputopApp
 from gputop.ui.screens.device import DeviceScreen
 from gputop.ui.screens.warnings import WarningList
@@ -79,17 +80,26 @@ async def test_of_two_sizes_at_once_the_newest_counts(
         assert app.screen.size == SIZE
 
 
-async def test_what_fails_when_a_frame_is_taken_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fails", "comes"),
+    [
+        ("_show", lambda app: app.source.feed(sample_frame(seq=3))),
+        ("_redraw_age", lambda app: app._take_status(SourceStatus("silent", "Nothing is said."))),
+    ],
+    ids=["frame", "status"],
+)
+async def test_what_fails_when_something_comes_in_is_said(
+    monkeypatch: pytest.MonkeyPatch, fails: str, comes: Callable[[GputopApp], None]
+) -> None:
     """asyncio would log it, and the picture would stand still without a word."""
     app = app_on([sample_hello(), sample_frame()])
     said: list[Exception] = []
     monkeypatch.setattr(app, "_handle_exception", said.append)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.pause()
-        monkeypatch.setattr(app, "_show", lambda: 1 / 0)
-        assert isinstance(app.source, ListSource)
-        app.source.feed(sample_frame(seq=3))
-        await pilot.pause()
+        monkeypatch.setattr(app, fails, lambda: 1 / 0)
+        comes(app)
+        await wait_until(pilot, lambda: said)
     assert [type(error) for error in said] == [ZeroDivisionError]
 
 
