@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from gputop.commands.following import FOREIGN, MOST_WAITING, NO_SUBREAPER, Follower
@@ -66,3 +68,21 @@ def test_what_waits_to_be_added_up_is_in_the_report_and_none_waits_long():
     assert account.report().frames > MOST_WAITING
     follower.end(Ended(0, None, 0.0, 0.0, None, frames[-1].boottime_s))
     assert account.report().frames == len(frames)
+
+
+class Failing(Records):
+    """A source whose thread fails."""
+
+    def start(self, on_record, on_status):
+        thread = threading.Thread(target=lambda: 1 / 0)
+        thread.start()
+        thread.join()
+
+
+def test_what_fails_beside_the_command_is_one_sentence_at_its_end(monkeypatch, capsys):
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    follower = Follower(Command(), Failing(), job(0, 1), None, None, True)
+    follower.begin()
+    (problem,) = follower.problems
+    assert "Something unforeseen went wrong (ZeroDivisionError: division by zero)" in problem
+    assert capsys.readouterr().err == ""

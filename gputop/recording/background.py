@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from gputop.errors import ExportFailed
+from gputop.errors import ExportFailed, unforeseen
 from gputop.model.frame import AnyRecord, Frame
 
 MOST_WAITING = 300
@@ -75,8 +75,8 @@ class BackgroundWriter:
             while (record := self._next()) is not None:
                 self.writer.write(record)
             self.writer.close()
-        except ExportFailed as error:
-            problem = error
+        except Exception as error:  # else nobody would know that nothing is written any more
+            problem = error if isinstance(error, ExportFailed) else ExportFailed(unforeseen(error))
             with self._changed:
                 self._closing = True
                 self._waiting.clear()

@@ -202,11 +202,10 @@ class RecordingWriter:
 
     def _keep(self) -> None:
         """Have the disk keep what is written, where the file lies on one."""
-        self._check_there()
-        if not self._sync:
-            return
         try:
-            os.fdatasync(self._fd)
+            self._check_there()
+            if self._sync:
+                os.fdatasync(self._fd)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
                 self.abandon()

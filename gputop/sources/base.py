@@ -53,6 +53,10 @@ class Source(Protocol):
     can_set_interval: bool
     can_signal: bool
     """True when its pids are processes of this machine, so that signals may be sent to them."""
+    late_s: float
+    """How old the last frame was when it came: what waited in the pipe while we were stopped is not
+    of now. 0 for what is played back.
+    """
 
     @property
     def period_s(self) -> float:

@@ -50,6 +50,7 @@ class LocalSource:
         self._interval = interval_s
         self._sent_interval = interval_s
         self.can_signal = "--demo" not in arguments
+        self.late_s = 0.0
         self._deadlines = Deadlines.from_environment()
         self._process: CollectorProcess | None = None
         self._spawned: CollectorProcess | None = None
@@ -206,6 +207,8 @@ class LocalSource:
         for record in records:
             if isinstance(record, Frame):
                 self._sent_interval = record.interval_s
+                age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - record.boottime_s
+                self.late_s = max(0.0, age_s)
             self._on_record(record)
 
     def _complain(self, lines: RecordLines) -> None:

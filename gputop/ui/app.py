@@ -9,11 +9,12 @@ import locale
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.await_complete import AwaitComplete
@@ -23,7 +24,7 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from gputop import text
-from gputop.errors import EXIT_FAILED, GputopError, unforeseen
+from gputop.errors import EXIT_FAILED, unforeseen
 from gputop.insight.alert_log import AlertLog
 from gputop.insight.host_state import HostState
 from gputop.insight.rules import Thresholds
@@ -49,6 +50,7 @@ from gputop.ui.widgets.device_grid import DeviceGrid
 if TYPE_CHECKING:
     from gputop.ui.recorder import Recorder
     from gputop.ui.replay import Replay
+    from gputop.ui.snapshots import Saving
 
 INTERVALS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 LATEST_LOAD_S = 3.0
@@ -56,8 +58,10 @@ LATEST_LOAD_S = 3.0
 TIDY_AFTER_S = 1.0
 """A closed screen is taken back so long after it: the timers of a palette have ended by then."""
 _COLOURLESS = Colourless()
+LAST_WAIT_S = 0.3
+"""How long leaving waits for snapshots that are being written."""
 MOST_SAID = 20
-"""Recordings of which leaving tells."""
+"""Recordings and snapshots of which leaving tells."""
 WINDOWS = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10800.0, 43200.0, 86400.0)
 
 
@@ -91,8 +95,12 @@ class GputopApp(DiffDisplay[int], App[int]):
         self.announcer = Announcer(settings, self._write_sequence, self._hook_failed)
         self.recorder: Recorder | None = None
         """The recording that `R` began."""
-        self._recorded: deque[str] = deque(maxlen=MOST_SAID)
-        """What became of those that have ended: a notice may not have been seen when we leave."""
+        self._savings: list[Saving] = []
+        """Snapshots that are being written."""
+        self._saved: deque[str] = deque(maxlen=MOST_SAID)
+        """What became of the files that were asked for: a notice may not have been seen when we
+        leave.
+        """
         self.view = View()
         self.paused = False
         self.window_s: float = settings.window
@@ -167,6 +175,7 @@ class GputopApp(DiffDisplay[int], App[int]):
     def on_mount(self) -> None:
         """Show the overview and begin to take records."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._call_failed)
         if self.replay is not None:
             self.replay.start()
         self.source.start(self._take_record, self._take_status)
@@ -224,13 +233,17 @@ class GputopApp(DiffDisplay[int], App[int]):
         """Called in the source's thread."""
         self._soon(partial(self._status_changed, status))
 
-    def _drain(self) -> None:
-        try:
-            self._take_in()
-        except Exception as error:  # asyncio would log it, and the picture stand still for good
+    def _call_failed(self, loop: asyncio.AbstractEventLoop, what: dict[str, Any]) -> None:
+        """A call of the loop's that failed ends the program as any other error: asyncio would log
+        it, and the picture or the ages stand still for good.
+        """
+        error = what.get("exception")
+        if "handle" in what and isinstance(error, Exception):
             self._handle_exception(error)
+        else:
+            loop.default_exception_handler(what)
 
-    def _take_in(self) -> None:
+    def _drain(self) -> None:
         """Take every record that has come, and show what they add up to."""
         self._woken = False
         shown = jumped = False
@@ -247,7 +260,7 @@ class GputopApp(DiffDisplay[int], App[int]):
                 changes = self.alerts.take_changes()
                 if self.source.live:  # what is played back was told when it happened
                     self.announcer.take(changes, self.store)
-                self._last_frame_at = self._now()
+                self._last_frame_at = self._now() - self.source.late_s
                 shown = True
             elif isinstance(record, Hello):
                 self._released = record.driver.status == "released"
@@ -391,11 +404,14 @@ class GputopApp(DiffDisplay[int], App[int]):
     # --- actions ---------------------------------------------------------------------------------
 
     def stop_all(self) -> None:
-        """Leave no process behind. Waits for nothing."""
+        """Leave no process behind, and no file half written. Waits for nothing else."""
         self.source.stop()
         self.announcer.stop()
         if self.recorder is not None:
             self.recorder.leave()
+        until_s = time.monotonic() + LAST_WAIT_S
+        for saving in tuple(self._savings):
+            saving.wait(until_s - time.monotonic())
         if self.replay is not None:
             self.replay.stop()
 
@@ -404,10 +420,14 @@ class GputopApp(DiffDisplay[int], App[int]):
         self.leave(0)
 
     def leave(self, code: int) -> None:
-        """Give the terminal back and end; nothing is waited for."""
-        said = [*self._recorded, self.recorder.leave()] if self.recorder else self._recorded
+        """Give the terminal back and end."""
+        with contextlib.suppress(Exception):
+            self.stop_all()
+        said = [*self._saved, *(saving.sentence for saving in self._savings)]
+        if self.recorder is not None:
+            said.append(self.recorder.sentence)
         farewell = "\r\n".join(f"gputop: {sentence}" for sentence in said)
-        leave_at_once(self, code, first=[self.stop_all], farewell=farewell)
+        leave_at_once(self, code, farewell=farewell)
 
     def action_pause(self) -> None:
         """Freeze the picture, or let it go on; stop a replay, or let it go on."""
@@ -560,7 +580,7 @@ class GputopApp(DiffDisplay[int], App[int]):
     def action_snapshot(self, form_name: str = "") -> None:
         """Write a snapshot file and show its path."""
         from gputop.export.formats import Options  # not needed for the first screen
-        from gputop.ui.snapshots import save
+        from gputop.ui.snapshots import Saving, save
 
         shown = self.view.shown
         if shown is None:
@@ -574,16 +594,20 @@ class GputopApp(DiffDisplay[int], App[int]):
         )  # fmt: skip
         folder = Path(self.settings.snapshot_folder or ".")
 
-        def work() -> None:
-            try:
-                paths = save(*shown, form, folder, options, picture)
-            except GputopError as error:
-                self.call_from_thread(self.notify, str(error), severity="error", timeout=10)
-            else:
-                names = " and ".join(str(path.resolve()) for path in paths)
-                self.call_from_thread(self.notify, f"Snapshot written to {names}", timeout=8)
+        write = partial(save, *shown, form, folder, options, picture)
+        self._savings.append(saving := Saving(write, self._snapshot_ended))
+        saving.start()
 
-        self.run_worker(work, thread=True)
+    def _snapshot_ended(self, saving: Saving, failed: bool) -> None:
+        """Called in the snapshot's thread."""
+
+        def tell() -> None:
+            self._savings.remove(saving)
+            self._saved.append(saving.sentence)
+            severity: SeverityLevel = "error" if failed else "information"
+            self.notify(saving.sentence, severity=severity, timeout=10 if failed else 8)
+
+        self._soon(tell)
 
     def action_record(self) -> None:
         """Begin to record what comes in, or end it."""
@@ -608,7 +632,7 @@ class GputopApp(DiffDisplay[int], App[int]):
 
         def tell() -> None:
             self.recorder = None
-            self._recorded.append(sentence)
+            self._saved.append(sentence)
             self.notify(sentence, severity="error" if failed else "information", timeout=10)
             self._redraw_age()
 

@@ -11,8 +11,10 @@ import contextlib
 import os
 import re
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +28,7 @@ from gputop.ui.screens.process import PROCESS_KEYS
 from gputop.ui.screens.warnings import WARNING_KEYS
 from gputop.ui.widgets.page import SCROLL_KEYS
 from tests.e2e.conftest import Driver, Spawn, moving
-from tests.e2e.program import Gputop, Start, key_name, wait_flat
+from tests.e2e.program import CHECKOUT, Gputop, Start, key_name, wait_flat
 from tests.fake_driver import Lines, h100s, many_processes
 
 HELP = "Esc closes, arrows scroll"
@@ -600,6 +602,49 @@ def test_a_recording_begins_and_ends(driver: Driver, gputop: Start) -> None:
     assert len(list(terminal.folder.glob("*.ndjson.zst"))) == 2
 
 
+SLOW_DISK = """
+import os, time
+sync = os.fsync
+os.fsync = lambda fd: (time.sleep(0.05), sync(fd))
+"""
+
+
+@pytest.fixture
+def slow_disk(tmp_path: Path) -> dict[str, str]:
+    """An environment in which a file is not written at once."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_DISK)
+    return {"PYTHONPATH": f"{tmp_path}:{CHECKOUT}"}
+
+
+def test_a_snapshot_is_written_before_we_leave(
+    driver: Driver, gputop: Start, slow_disk: dict[str, str]
+) -> None:
+    """And where it is is said: its notice was not seen."""
+    terminal = gputop(driver(moving(2)), size=(160, 24), env=slow_disk)
+    terminal.wait_alive(0, 1)
+    terminal.type("e", "q")
+    assert terminal.exit_code() == 0
+    (path,) = terminal.folder.iterdir()
+    assert path.suffix == ".json"
+    said = bytes(terminal.raw).rpartition(b"\x1b[?1049l")[2].decode()
+    assert f"gputop: Snapshot written to {path}\r" in said
+
+
+def test_a_snapshot_is_written_before_a_signal_ends_us(
+    driver: Driver, gputop: Start, slow_disk: dict[str, str]
+) -> None:
+    terminal = gputop(driver(moving(2)), env=slow_disk)
+    terminal.wait_alive(0, 1)
+    terminal.type("e")
+    deadline = time.monotonic() + 60
+    while not (files := list(terminal.folder.iterdir())):
+        assert time.monotonic() < deadline
+    terminal.signal(signal.SIGTERM)
+    assert terminal.exit_code() == 128 + signal.SIGTERM
+    (path,) = terminal.folder.iterdir()
+    assert path.suffix == ".json", files
+
+
 @pytest.mark.parametrize("ends", ["R", "q", ""], ids=["R", "q", "itself"])
 def test_a_recording_that_was_deleted_is_not_said_to_be_there(
     driver: Driver, gputop: Start, ends: str
@@ -608,7 +653,8 @@ def test_a_recording_that_was_deleted_is_not_said_to_be_there(
     terminal = gputop(driver(moving(2)), size=(160, 24))
     terminal.wait_alive(0, 1)
     terminal.press("R", shows=r"\A.*● REC ")
-    (path,) = terminal.wait_for(lambda t: list(t.folder.glob("*.ndjson.zst")))
+    terminal.wait_alive(0, 2)  # its first frame would tell by itself, and R begin another
+    (path,) = terminal.folder.glob("*.ndjson.zst")
     path.unlink()
     terminal.type(ends)
     wait_flat(terminal, r"\.ndjson\.zst was deleted while it was written")
@@ -735,13 +781,14 @@ def test_ctrl_z_works_in_whatever_lies_above(
     terminal.check_leaves("ctrl-c")
 
 
+@pytest.mark.parametrize("display", ["diff", "plain"])
 def test_a_stop_that_nobody_announced_leaves_the_terminal_as_it_was(
-    driver: Driver, gputop: Start
+    driver: Driver, gputop: Start, display: str
 ) -> None:
     """SIGSTOP cannot be caught: only SIGCONT is seen, as where a batch system suspends a job. A
     shell may have set the terminal otherwise in between.
     """
-    terminal = gputop(driver(moving(1)))
+    terminal = gputop(driver(moving(1)), env={"GPUTOP_DISPLAY": display})
     terminal.wait_alive(0, 1)
     raw, threads = terminal.settings(), thread_count(terminal)
     for between in (raw, terminal.settings_before):

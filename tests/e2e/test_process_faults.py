@@ -175,6 +175,28 @@ def test_the_collector_is_stopped(driver: Driver, gputop: Start) -> None:
     terminal.check_leaves()
 
 
+def test_what_waited_while_the_screen_was_stopped_is_as_old_as_it_is(
+    driver: Driver, gputop: Start, tmp_path: Path
+) -> None:
+    """Readings made meanwhile wait in the pipe; nothing newer comes."""
+    (tmp_path / "sitecustomize.py").write_text(SABOTAGE)
+    terminal = gputop(driver(moving(2)), size=SIZE, env={"PYTHONPATH": f"{tmp_path}:{CHECKOUT}"})
+    terminal.wait_alive(0, 1)
+    (collector,) = terminal.collectors
+    terminal.signal(signal.SIGSTOP)
+    terminal.wait_stopped()
+    time.sleep(1)  # some readings are made
+    (tmp_path / "ill").write_text("os._exit(1)")
+    os.kill(collector, signal.SIGKILL)
+    stopped_s = 4
+    time.sleep(stopped_s)
+    terminal.signal(signal.SIGCONT)
+    wait_flat(terminal, "▲ The collector ended with exit code 1")  # another, and nothing of it
+    age = terminal.wait_for(r"(\d+) s old")
+    assert int(age[1]) >= stopped_s
+    terminal.check_leaves()
+
+
 HELD = pytest.mark.parametrize("worker", [False, True], ids=["whole", "in-one-thread"])
 
 

@@ -460,3 +460,19 @@ def test_a_disk_that_fails_is_told_once(tmp_path):
     inner._fd = -1
     assert writer.close(None)
     assert [type(problem) for problem in problems] == [ExportFailed]
+
+
+def test_whatever_fails_is_told():
+    """Else a recording would go on for ever of which nothing is written any more."""
+    problems = []
+
+    class Broken(SlowWriter):
+        def write(self, record):
+            raise RuntimeError("a thing")
+
+    writer = BackgroundWriter(Broken(None), problems.append)
+    writer.put(sample_hello())
+    assert writer.close(None)
+    (problem,) = problems
+    assert isinstance(problem, ExportFailed)
+    assert "unforeseen went wrong (RuntimeError: a thing)" in str(problem)
