@@ -481,8 +481,8 @@ class StoppableDriver(LinuxDriver):
     def _set_up_again(self) -> None:
         """Set the terminal up after a SIGSTOP, during which a shell may have changed all of it."""
         with contextlib.suppress(OSError, termios.error):
-            if os.tcgetpgrp(self.fileno) != os.getpgrp():
-                # Another's, as after `bg`: as after Ctrl-Z and `bg`, wait for `fg`.
+            if _is_anothers(self.fileno):
+                # As after `bg`: as after Ctrl-Z and `bg`, wait for `fg`.
                 os.kill(os.getpid(), signal.SIGSTOP)
                 return
             settings = termios.tcgetattr(self.fileno)
@@ -658,10 +658,10 @@ class DiffDisplay(App[ReturnType]):
     def get_driver_class(self) -> type[Driver]:
         """Textual's choice, unless that is the driver this module knows."""
         stock = super().get_driver_class()
-        if stock is not LinuxDriver or not seam_is_intact():
+        if stock is not LinuxDriver:
             return stock
         plain = not self.diff_display or os.environ.get("GPUTOP_DISPLAY") == "plain"
-        return StoppableDriver if plain else DisplayDriver
+        return StoppableDriver if plain or not seam_is_intact() else DisplayDriver
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         frames = self.frames
@@ -821,11 +821,21 @@ def _restore_terminal(driver: LinuxDriver, farewell: str) -> None:
     if isinstance(driver, DisplayDriver):
         _await_answers(driver)
     with contextlib.suppress(termios.error, OSError):
-        if os.tcgetpgrp(driver.fileno) != os.getpgrp():
-            return  # A shell's, after `kill %1`: it has set the line, and reads what is typed.
+        if _is_anothers(driver.fileno):
+            return  # As after `kill %1`: a shell has set the line, and reads what is typed.
         if driver.attrs_before is not None:
             termios.tcsetattr(driver.fileno, termios.TCSANOW, driver.attrs_before)
         termios.tcflush(driver.fileno, termios.TCIFLUSH)
+
+
+def _is_anothers(terminal: int) -> bool:
+    """Does the terminal belong to another job, such as the shell? One that controls no session, as
+    under `setsid`, belongs to nobody.
+    """
+    try:
+        return os.tcgetpgrp(terminal) != os.getpgrp()
+    except OSError:
+        return False
 
 
 def _stop_drawing(driver: LinuxDriver) -> None:

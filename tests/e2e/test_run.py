@@ -505,7 +505,7 @@ def test_whatever_fails_the_command_s_end_is_ours(begin, tmp_path, module, metho
     )  # fmt: skip
     out, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (7, "ran\n")
-    assert errors.count("gputop: Something unforeseen went wrong (LookupError: boo)") == 1
+    assert errors.count("Something unforeseen went wrong (LookupError: boo)") == 1
     assert "Traceback" not in errors
 
 

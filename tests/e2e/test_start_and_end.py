@@ -350,3 +350,12 @@ def test_nothing_is_left_on_the_screen(driver: Driver, gputop: Start) -> None:
     assert b"\x1b[?1049l" in tail
     assert b"\x1b[?25h" in tail
     assert b"Traceback" not in bytes(terminal.raw)
+
+
+def test_a_terminal_that_controls_no_session_is_given_back_all_the_same(
+    driver: Driver, gputop: Start
+) -> None:
+    """As under `setsid`: it belongs to no job."""
+    terminal = gputop(driver(moving(1)), through=("setsid", "--wait"))
+    terminal.wait_alive(0, 1)
+    terminal.check_leaves()
