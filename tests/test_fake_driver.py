@@ -549,8 +549,9 @@ def test_gpm(start: Start) -> None:
 
 
 def test_events_are_told_once(start: Start) -> None:
-    s = start({"count": 2, "device.0.xid.0": "31 seq=1"})
+    s = start({"count": 2, "device.0.xid.0": "48 seq=1"})
     s.ask("e = n.nvmlEventSetCreate()")
+    s.scenario.set("device.0.xid.1", "31 seq=1")
     assert s.code("n.nvmlEventSetWait_v2(e, 0)") == 10
     s.ask("[n.nvmlDeviceRegisterEvents(x, n.nvmlEventTypeXidCriticalError, e) for x in h]")
     assert s.ask("n.nvmlEventSetWait_v2(e, 0).eventData") == 31

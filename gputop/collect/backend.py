@@ -43,6 +43,8 @@ class Answers(Struct):
     """What each pid holds on the devices, from the newest process lists."""
     events: Sequence[Event] = ()
     """New since the last call; `session` and `seq` are filled in by the loop."""
+    unheard: tuple[float, float] | None = None
+    """From when to when (CLOCK_BOOTTIME) no event could be heard, told once it is over."""
     nvml_calls: int = 0
     """Driver calls since start."""
     unlisted: bool = False
@@ -90,13 +92,16 @@ class Host(Protocol):
 
 
 class Past(Protocol):
-    """What is still known of the time before the collector."""
+    """What is still known of the time in which nobody listened."""
 
     def start(self) -> None:
-        """Begin to read it, without blocking."""
+        """Begin to read what was before the collector, without blocking."""
+
+    def look_back(self, since_s: float, until_s: float) -> None:
+        """Begin to read what happened between two moments (CLOCK_BOOTTIME), without blocking."""
 
     def events(self, inventory: Iterable[DeviceInfo]) -> list[Event]:
-        """What happened, once: empty until it is read, and from the second call on."""
+        """What was read, once."""
 
 
 class Machine(Struct):

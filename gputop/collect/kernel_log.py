@@ -1,8 +1,9 @@
-"""Xids from before the start: what the kernel's log still holds of this boot.
+"""Xids of times in which the driver was not heard: what the kernel's log still holds of this boot.
 
 ``/dev/kmsg`` (Documentation/ABI/testing/dev-kmsg of the kernel) gives a record to each read and
 never blocks when it was opened so. Where it is denied, the journal is asked, which users of the
-groups systemd-journal and adm may read. All of it happens once, in a thread of its own.
+groups systemd-journal and adm may read. All of it happens in a thread of its own, at the start and
+when the driver was let go of, or had gone, and is back.
 """
 
 from __future__ import annotations
@@ -67,29 +68,34 @@ class KernelLog:
         path = path or os.environ.get("GPUTOP_KERNEL_LOG")
         self._path = path or KMSG
         self._journal = () if path else tuple(journal)
-        self._found: list[LoggedXid] | None = None
-        self._handed_out = False
+        self._found: deque[Sequence[LoggedXid]] = deque()
 
     def start(self) -> None:
-        """Begin to read, in a thread."""
-        threading.Thread(target=self._read, name="kernel-log", daemon=True).start()
+        """Begin to read all of it, in a thread."""
+        self.look_back(float("-inf"), float("inf"))
+
+    def look_back(self, since_s: float, until_s: float) -> None:
+        """Begin to read what was logged between two moments (CLOCK_BOOTTIME), in a thread."""
+        threading.Thread(
+            target=self._read, args=(since_s, until_s), name="kernel-log", daemon=True
+        ).start()
 
     def events(self, inventory: Iterable[DeviceInfo]) -> list[Event]:
-        """The Xids as events, once: empty until they are read, and from the second call on."""
-        if self._found is None or self._handed_out:
+        """The Xids that were read since the last call, as events."""
+        if not self._found:
             return []
-        self._handed_out = True
         by_bus = {bus_of(info.bus_id): info.uuid for info in inventory if info.parent is None}
-        return _as_events(self._found, by_bus)
+        return _as_events(self._found.popleft(), by_bus)
 
-    def _read(self) -> None:
+    def _read(self, since_s: float, until_s: float) -> None:
         try:
             found = xids_in_kmsg(_kmsg_lines(self._path))
         except PermissionError:
             found = xids_in_journal(_journal_lines(self._journal))
         except OSError:
             found = []
-        self._found = found
+        clock = LogClock()
+        self._found.append([xid for xid in found if since_s <= clock.boottime(xid) <= until_s])
 
 
 def bus_of(bus_id: str | None) -> BusId | None:
@@ -166,15 +172,28 @@ def _journal_lines(command: Sequence[str]) -> list[str]:
     return done.stdout[-MOST_BYTES:].decode("utf-8", "replace").splitlines()
 
 
-def _as_events(found: Iterable[LoggedXid], by_bus: Mapping[BusId | None, str]) -> list[Event]:
-    """The log's clock counts from boot and stands still while the machine sleeps: what was
-    logged before it last slept is placed that much too late.
+class LogClock:
+    """The log's clock counts from boot and stands still while the machine sleeps: what was logged
+    before it last slept is placed that much too late. (It also runs a little faster or slower
+    than the clocks that are kept right: by seconds, after weeks.)
     """
-    clock = SystemClock()
-    now = clock.boottime()
-    slept, utc = now - time.monotonic(), clock.utc() - now
+
+    def __init__(self) -> None:
+        clock = SystemClock()
+        self._now = clock.boottime()
+        self._slept = self._now - time.monotonic()
+        self.to_utc_s = clock.utc() - self._now
+        """Added to CLOCK_BOOTTIME it makes UTC."""
+
+    def boottime(self, xid: LoggedXid) -> float:
+        """When it was logged (CLOCK_BOOTTIME)."""
+        return min(xid.at_s + self._slept, self._now)
+
+
+def _as_events(found: Iterable[LoggedXid], by_bus: Mapping[BusId | None, str]) -> list[Event]:
+    clock = LogClock()
     return [
-        Event("", 0, at + utc, at, "xid", by_bus.get(xid.bus), xid.code, xid.text)
+        Event("", 0, at + clock.to_utc_s, at, "xid", by_bus.get(xid.bus), xid.code, xid.text)
         for xid in found
-        for at in [min(xid.at_s + slept, now)]
+        for at in [clock.boottime(xid)]
     ]

@@ -246,6 +246,8 @@ class Collector:
         """
         answers = self._machine.devices.answers()
         self._look_for_all(answers, answered)
+        if self._machine.past is not None and answers.unheard is not None:
+            self._machine.past.look_back(*answers.unheard)
         if self._machine.past is not None and self._found_all:
             answers.events = [*self._machine.past.events(answers.inventory), *answers.events]
         self._answers = self._selection.apply(answers)

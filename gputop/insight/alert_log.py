@@ -33,6 +33,7 @@ SAME_XID_S = 2.0
 XIDS_REMEMBERED = 2000
 UNKNOWN = frozenset({"timed_out", "pending"})
 """Statuses under which what was seen before may still hold."""
+OF_STATUS = frozenset({"lost", "error", "timed_out"})
 AWAY = frozenset({"lost", "error"})
 """Rules after which a device that answers again is back."""
 
@@ -191,7 +192,8 @@ class AlertLog:
         self.past.extend(found_before(device, where, self.thresholds, started, utc - now))
 
     def _may_end(self, rule: Rule, device: DeviceState, key: tuple[str, str], now: float) -> bool:
-        if device.reading.status != "ok" and rule.key not in {"lost", "error", "timed_out"}:
+        status = device.reading.status
+        if status in UNKNOWN or (status != "ok" and rule.key not in OF_STATUS):
             return False  # nothing is known of it: a warning does not end for want of a reading
         return now - self._silent_since.setdefault(key, now) >= rule.linger_s
 

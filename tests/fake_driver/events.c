@@ -26,6 +26,37 @@ struct event_data {
     unsigned gpu_instance, compute_instance;
 };
 
+/* Mark a line as told; false where this sequence number of it was told before. */
+static bool first_time(struct event_set *set, int device, int slot, uint64_t sequence)
+{
+    for (int i = 0; i < set->delivered_count; i++) {
+        struct delivered *d = &set->delivered[i];
+        if (d->device != device || d->slot != slot)
+            continue;
+        if (d->sequence == sequence)
+            return false;
+        d->sequence = sequence;
+        return true;
+    }
+    size_t count = (size_t)set->delivered_count + 1;
+    set->delivered = realloc(set->delivered, count * sizeof *set->delivered);
+    set->delivered[set->delivered_count++] = (struct delivered){device, slot, sequence};
+    return true;
+}
+
+/* What happened before there was a set is told to nobody. */
+static void pass_over_what_was(struct call *c, struct event_set *set)
+{
+    for (int i = 0; i < c->scenario->count; i++) {
+        int device = c->device = c->scenario->order[i];
+        const struct list *xids = &c->scenario->lists[XIDS][device];
+        for (int j = 0; j < xids->count; j++)
+            first_time(set, device, xids->items[j].slot,
+                       option_number(c, xids->items[j].text, "seq", 0));
+    }
+    c->device = NO_DEVICE;
+}
+
 API nvmlEventSetCreate(struct event_set **set)
 {
     CALL_LIBRARY();
@@ -34,6 +65,7 @@ API nvmlEventSetCreate(struct event_set **set)
         return MEMORY;
     (*set)->mark = SET_MARK;
     pthread_mutex_init(&(*set)->lock, NULL);
+    pass_over_what_was(&c, *set);
     return OK;
 }
 
@@ -67,24 +99,6 @@ API nvmlDeviceRegisterEvents(handle_t handle, unsigned long long types, struct e
     set->types[c.device] |= types;
     pthread_mutex_unlock(&set->lock);
     return OK;
-}
-
-/* Mark a line as told; false where this sequence number of it was told before. */
-static bool first_time(struct event_set *set, int device, int slot, uint64_t sequence)
-{
-    for (int i = 0; i < set->delivered_count; i++) {
-        struct delivered *d = &set->delivered[i];
-        if (d->device != device || d->slot != slot)
-            continue;
-        if (d->sequence == sequence)
-            return false;
-        d->sequence = sequence;
-        return true;
-    }
-    size_t count = (size_t)set->delivered_count + 1;
-    set->delivered = realloc(set->delivered, count * sizeof *set->delivered);
-    set->delivered[set->delivered_count++] = (struct delivered){device, slot, sequence};
-    return true;
 }
 
 /* `xid.0 = 79 seq=1 type=8 gi=.. ci=..`, the first that is new to the set. */

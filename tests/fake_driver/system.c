@@ -102,7 +102,7 @@ API nvmlSystemGetProcessName(unsigned pid, char *name, unsigned length)
 API nvmlDeviceGetCount_v2(unsigned *count)
 {
     CALL_LIBRARY();
-    *count = (unsigned)c.scenario->count;
+    *count = c.scenario->says_count;
     return OK;
 }
 

@@ -66,7 +66,7 @@ class DemoDevices:
             [] if self._status == "starting" else self._readings,
             uses,
             events,
-            sum(gpu.calls for gpu in self._gpus),
+            nvml_calls=sum(gpu.calls for gpu in self._gpus),
         )  # fmt: skip
 
     def release(self) -> None:

@@ -13,10 +13,10 @@ from gputop.collect.nvml.events import EventWatcher
 from gputop.collect.nvml.keeper import Keeper
 from gputop.collect.nvml.library import Library, Meter, NvmlError
 from gputop.collect.nvml.panel import Away
-from gputop.collect.nvml.troubles import DRIVER_RELEASED, OPENING
+from gputop.collect.nvml.troubles import DRIVER_RELEASED, OPENING, same_uuid
 from gputop.collect.nvml.turn import Turn
 from gputop.collect.nvml.visibility import Visibility
-from gputop.collect.nvml.worker import Worker
+from gputop.collect.nvml.worker import Impostor, Worker
 from gputop.model.frame import DeviceInfo, DeviceReading, DeviceUse, DriverInfo
 
 FIRST_INTERVAL_S = 1.0
@@ -104,8 +104,8 @@ class NvmlDevices:
                 uses.setdefault(pid, []).extend(on_device)
         if infos != self._inventory:
             self._inventory = infos
-        events, calls = self._events.take(), self._calls()
-        return Answers(driver, self._inventory, readings, uses, events, calls, unlisted)
+        events, unheard, calls = self._events.take(), self._events.take_missed(), self._calls()
+        return Answers(driver, self._inventory, readings, uses, events, unheard, calls, unlisted)
 
     def release(self) -> None:
         """Let go of the driver as soon as no call is inside it."""
@@ -127,14 +127,18 @@ class NvmlDevices:
 
     # -- the workers' office ---------------------------------------------------------------
 
-    def claim(self, worker: Worker, uuid: str) -> bool:
+    def claim(self, worker: Worker, who: Identity) -> bool:
         """Give a device to a worker unless another one has it; then that worker is not needed."""
         with self._changed:
-            if any(other.uuid == uuid for other in self._workers if other is not worker):
+            for other in self._workers:
+                if other is worker or other.uuid != who.uuid:
+                    continue
+                if other.bus_id is not None and other.bus_id != who.bus_id:
+                    raise Impostor(same_uuid(other.panel.index))
                 self._workers.remove(worker)
                 worker.stop()
                 return False
-            worker.own(uuid)
+            worker.own(who.uuid)
             return True
 
     def settled(self, worker: Worker, tick: Tick) -> None:
@@ -178,6 +182,7 @@ class NvmlDevices:
 
     def shutting_down(self) -> None:
         """Nobody is inside the library: have everybody give back what it holds."""
+        self._events.free()
         for worker in list(self._workers):
             worker.forget()
 

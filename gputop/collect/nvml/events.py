@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 import threading
 import time
 from collections import deque
@@ -26,7 +25,8 @@ class EventWatcher:
     """Waits for events in a thread of its own, which ends when the library is to be shut down.
 
     That thread stands inside the library all the time, and so holds a shutdown back for as long
-    as one wait lasts.
+    as one wait lasts. Each device is registered in a thread of its own too: that call may hang
+    with the device, and the others are heard.
     """
 
     def __init__(self, library: Library, wait_s: float) -> None:
@@ -34,23 +34,52 @@ class EventWatcher:
         self._library = library
         self._wait_s = min(wait_s, LONGEST_WAIT_S)
         self._wait_ms = max(1, round(self._wait_s * 1000))
-        self._meter = Meter()
-        self._watched: dict[str, tuple[int, Any]] = {}
-        self._openings = itertools.count()
+        self._meter, self._set_meter = Meter(), Meter()
+        self._lock = threading.Lock()
+        self._registrations = 0
+        self._set: ctypes.c_void_p | None = None
+        self._watching = False
+        self._uuids: dict[int, str] = {}
         self._found: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self._deaf_since: float | None = None
+        self._missed: tuple[float, float] | None = None
 
     @property
     def calls(self) -> int:
         """Driver calls since start."""
-        return self._meter.calls
+        return self._meter.calls + self._set_meter.calls + self._registrations
 
     def start(self) -> None:
-        """Begin to watch the devices of a library that was just initialised."""
+        """Hear what happens from now on. Called by the keeper's thread, with the library open."""
+        if self._set is None:
+            made = ctypes.c_void_p()
+            create = "nvmlEventSetCreate", ctypes.byref(made)
+            if self._library.call(self._set_meter, *create) != abi.SUCCESS:
+                return
+            self._set = made
+        with self._lock:
+            if self._watching:
+                return  # a release was called off before its thread saw it
+            self._watching = True
+            if self._deaf_since is not None:
+                self._missed, self._deaf_since = (self._deaf_since, boottime()), None
         threading.Thread(target=self._run, name="gpu-events", daemon=True).start()
 
+    def free(self) -> None:
+        """Give the event set back. Called by the keeper's thread while nobody is inside the
+        library.
+        """
+        event_set, self._set = self._set, None
+        self._uuids.clear()
+        if event_set is not None:
+            self._library.call(self._set_meter, "nvmlEventSetFree", event_set)
+
     def watch(self, handle: Any, uuid: str) -> None:
-        """Add a device that was opened, from any thread; it is registered within one wait."""
-        self._watched[uuid] = next(self._openings), handle
+        """Have a device that was just opened heard too, from any thread."""
+        threading.Thread(
+            target=self._register, args=(handle, uuid, self._library.generation),
+            name="gpu-register", daemon=True,
+        ).start()  # fmt: skip
 
     def take(self) -> list[Event]:
         """Every event since the last call, once."""
@@ -59,8 +88,32 @@ class EventWatcher:
             found.append(self._found.popleft())
         return found
 
+    def take_missed(self) -> tuple[float, float] | None:
+        """From when to when (CLOCK_BOOTTIME) nothing could be heard, once it can be again."""
+        missed, self._missed = self._missed, None
+        return missed
+
+    def _register(self, handle: Any, uuid: str, generation: int) -> None:
+        """Add a device to the set. One that knows no events says so, and is simply not heard."""
+        if not self._library.enter():
+            return
+        try:
+            if self._set is None or generation != self._library.generation:
+                return  # it is opened, and told of, again
+            self._uuids[handle.value] = uuid
+            with self._lock:
+                self._registrations += 1
+            self._library.call(
+                Meter(), "nvmlDeviceRegisterEvents", handle,
+                ctypes.c_ulonglong(XID_CRITICAL_ERROR), self._set,
+            )  # fmt: skip
+        finally:
+            self._library.leave()
+
     def _run(self) -> None:
         if not self._library.enter():
+            with self._lock:
+                self._go_deaf()
             return
         try:
             self._watch_while_open()
@@ -68,57 +121,47 @@ class EventWatcher:
             self._library.leave()
 
     def _watch_while_open(self) -> None:
-        event_set = ctypes.c_void_p()
-        if self._call("nvmlEventSetCreate", ctypes.byref(event_set)) != abi.SUCCESS:
-            return
-        uuids: dict[int, str] = {}
-        registered: set[int] = set()
         data = abi.EventData()
-        while self._library.open:
-            self._register(event_set, uuids, registered)
+        while self._goes_on():
             code = self._call(
-                "nvmlEventSetWait_v2", event_set, ctypes.byref(data), ctypes.c_uint(self._wait_ms)
+                "nvmlEventSetWait_v2", self._set, ctypes.byref(data), ctypes.c_uint(self._wait_ms)
             )
             if code == abi.SUCCESS:
-                self._take_event(data, uuids)
+                self._take_event(data)
             elif code in abi.LIBRARY_GONE or code in abi.NEVER:
-                break
+                with self._lock:
+                    self._go_deaf()
+                return
             elif code != abi.TIMEOUT:
                 time.sleep(self._wait_s)  # it refuses at once, as it does when a device is lost
-        self._call("nvmlEventSetFree", event_set)
 
-    def _register(self, event_set: Any, uuids: dict[int, str], registered: set[int]) -> None:
-        """Add what is not in the set yet. A device that knows no events says so, and is simply
-        not heard.
-        """
-        for uuid, (opening, handle) in list(self._watched.items()):
-            if opening in registered:
-                continue
-            registered.add(opening)
-            uuids[handle.value] = uuid
-            self._call(
-                "nvmlDeviceRegisterEvents", handle, ctypes.c_ulonglong(XID_CRITICAL_ERROR),
-                event_set,
-            )  # fmt: skip
+    def _goes_on(self) -> bool:
+        with self._lock:
+            if not self._library.open:
+                self._go_deaf()
+            return self._watching
 
-    def _take_event(self, data: Any, uuids: dict[int, str]) -> None:
+    def _go_deaf(self) -> None:
+        self._watching, self._deaf_since = False, boottime()
+
+    def _take_event(self, data: Any) -> None:
         self._found.append(
             Event(
                 session="", seq=0, utc_s=utc_now(), boottime_s=boottime(), kind="xid",
-                device=self._uuid_of(data.device, uuids), code=data.data,
+                device=self._uuid_of(data.device), code=data.data,
             )
         )  # fmt: skip
 
-    def _uuid_of(self, device: int | None, uuids: dict[int, str]) -> str | None:
+    def _uuid_of(self, device: int | None) -> str | None:
         """The device an event came from: its handle is known, or asked who it is."""
         if not device:
             return None
-        if device not in uuids:
+        if device not in self._uuids:
             try:
-                uuids[device] = uuid_of(self._library, self._meter, ctypes.c_void_p(device))
+                self._uuids[device] = uuid_of(self._library, self._meter, ctypes.c_void_p(device))
             except NvmlError:
                 return None
-        return uuids[device]
+        return self._uuids[device]
 
     def _call(self, function: str, *arguments: Any) -> int:
         return self._library.call(self._meter, function, *arguments)

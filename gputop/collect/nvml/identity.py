@@ -13,7 +13,9 @@ from gputop.collect.nvml.values import Raw
 from gputop.model.nvml_tables import ARCHITECTURES
 
 MOST_DEVICES = 256
-"""A machine has at most 64 or so: a number that cannot be is not counted up to."""
+"""A machine has at most 64 or so, and each gets a thread: a number that cannot be is not counted
+up to.
+"""
 
 
 class Identity(Struct, frozen=True):
@@ -46,7 +48,7 @@ def handle_of(library: Library, meter: Meter, uuid: str) -> Any:
     )
     if code == abi.SUCCESS:
         return handle
-    for index in range(device_count(library, meter)):
+    for index in range(min(device_count(library, meter), MOST_DEVICES)):
         try:
             candidate = handle_at(library, meter, index)
             if uuid_of(library, meter, candidate) == uuid:
@@ -57,8 +59,8 @@ def handle_of(library: Library, meter: Meter, uuid: str) -> Any:
 
 
 def device_count(library: Library, meter: Meter) -> int:
-    """How many devices the driver lists: each gets a thread. Raises NvmlError."""
-    return min(library.number(meter, "nvmlDeviceGetCount_v2"), MOST_DEVICES)
+    """How many devices the driver lists; more than MOST_DEVICES cannot be. Raises NvmlError."""
+    return library.number(meter, "nvmlDeviceGetCount_v2")
 
 
 def uuid_of(library: Library, meter: Meter, handle: Any) -> str:

@@ -17,9 +17,11 @@ from gputop.collect.nvml.troubles import (
     RELEASING,
     STUCK_INIT,
     STUCK_RELEASE,
+    STUCK_REOPEN,
     DriverTrouble,
     binding_trouble,
     driver_trouble,
+    too_many,
 )
 from gputop.model.frame import DriverInfo
 
@@ -128,6 +130,8 @@ class Keeper:
             "open": (self._deadlines.init_s, STUCK_INIT),
             "shut": (self._deadlines.release_s, STUCK_RELEASE),
         }[doing.what]
+        if doing.what == "shut" and self._wanted:
+            trouble = STUCK_REOPEN
         if doing.lasts_s > limit:
             return _info(trouble, doing.since_s, driver)
         if doing.what == "shut" and not self._wanted:
@@ -181,12 +185,12 @@ class Keeper:
         try:
             self._library.initialise()
             count = identity.device_count(self._library, self._meter)
-            if count:
+            if 0 < count <= identity.MOST_DEVICES:
                 self._say_ok()
                 self._opened_at = boottime()
                 self._owner.opened(count)
                 return True
-            trouble = NO_DEVICES
+            trouble = too_many(count) if count else NO_DEVICES
             self._library.shut_down()
         except NvmlError as e:
             code, trouble = e.code, driver_trouble(e.code)
@@ -225,7 +229,9 @@ class Keeper:
         if not self._library.enter():
             return
         try:
-            self._owner.look_around(identity.device_count(self._library, self._meter))
+            count = identity.device_count(self._library, self._meter)
+            if count <= identity.MOST_DEVICES:
+                self._owner.look_around(count)
         except NvmlError as e:
             if e.code in abi.LIBRARY_GONE:
                 self.start_again(self._library.generation)

@@ -59,8 +59,19 @@ STUCK_RELEASE = DriverTrouble(
     "stuck", "A call into the NVIDIA driver does not return, so the driver is still held.",
     "It is let go as soon as the call returns; to force it, end gputop.",
 )  # fmt: skip
+STUCK_REOPEN = DriverTrouble(
+    "stuck", "The NVIDIA driver has to be opened again, but a call into it does not return.",
+    "That is done as soon as it returns; to do it now, end gputop and start it again.",
+)  # fmt: skip
 RELEASED = DriverTrouble("released", "The driver is released.", "Press x to take it back.")
 RELEASING = DriverTrouble("ok", "The driver is being released.", "")
+
+
+def too_many(count: int) -> DriverTrouble:
+    """The driver lists more devices than there can be."""
+    return DriverTrouble(
+        "failed", f"The NVIDIA driver says that there are {count} GPUs, which cannot be.", _DOCTOR
+    )
 
 
 def driver_trouble(code: int) -> DriverTrouble:
@@ -117,6 +128,14 @@ DOES_NOT_ANSWER = (
 )
 DRIVER_RELEASED = "The driver is released; take it back to read this GPU."
 OPENING = "The GPU is being opened."
+
+
+def same_uuid(index: int) -> str:
+    """What to say of a device that has the UUID of another one."""
+    return (
+        f"This GPU reports the UUID of GPU {index}, so the two cannot be told apart and only that "
+        "one is read: compare `nvidia-smi -L`, and report it to whoever built the machine."
+    )
 
 
 def device_trouble(code: int) -> DeviceTrouble:

@@ -14,6 +14,7 @@ from gputop.collect.nvml import abi, identity
 from gputop.collect.nvml.deadlines import Deadlines
 from gputop.collect.nvml.device import OpenDevice
 from gputop.collect.nvml.driver_time import boottime
+from gputop.collect.nvml.identity import Identity
 from gputop.collect.nvml.library import Library, Meter, NvmlError
 from gputop.collect.nvml.panel import Panel
 from gputop.collect.nvml.troubles import device_trouble
@@ -37,8 +38,10 @@ class Office(Protocol):
     visibility: Visibility
     driver_version: str | None
 
-    def claim(self, worker: Worker, uuid: str) -> bool:
-        """Take a device as one's own; False when another worker has it already."""
+    def claim(self, worker: Worker, who: Identity) -> bool:
+        """Take a device as one's own; False when another worker has it already. Raises Impostor
+        when that one reads another device of the same UUID.
+        """
 
     def settled(self, worker: Worker, tick: Tick) -> None:
         """The request of that tick has been answered as far as a frame waits for it."""
@@ -48,6 +51,10 @@ class Office(Protocol):
 
     def watch_events(self, handle: object, uuid: str) -> None:
         """Have the device's events collected."""
+
+
+class Impostor(Exception):
+    """A device says that it is another one, which is there as well."""
 
 
 class Worker:
@@ -77,6 +84,12 @@ class Worker:
     def uuid(self) -> str | None:
         """The device's UUID, once it is known."""
         return self._uuid
+
+    @property
+    def bus_id(self) -> str | None:
+        """Where the device sits that is open now; None while none is."""
+        device = self._device
+        return device.identity.bus_id if device is not None else None
 
     @property
     def calls(self) -> int:
@@ -131,6 +144,9 @@ class Worker:
                 work()
         except (Trouble, NvmlError) as e:
             self._fail(e.code)
+        except Impostor as e:
+            self._retry_at = boottime() + self._office.deadlines.find_again_s
+            self.panel.fail("error", str(e), missing.error("uuid"))
         except Exception as e:
             self._close()
             self._retry_at = boottime() + self._office.deadlines.find_again_s
@@ -184,7 +200,7 @@ class Worker:
         else:
             handle = identity.handle_of(library, meter, self._uuid)
         who = identity.identify(library, meter, handle)
-        if not self._office.claim(self, who.uuid):
+        if not self._office.claim(self, who):
             return False
         version = self._office.driver_version
         self._device = OpenDevice(library, meter, handle, who, version)
