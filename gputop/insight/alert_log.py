@@ -220,7 +220,15 @@ class AlertLog:
         self._changes.append(Change("moment", alert))
 
     def _follow_departed(self, store: Store, now: float) -> None:
-        """A MIG instance that is taken away takes what was wrong with it along."""
+        """A MIG instance that is taken away takes what was wrong with it along; a device that says
+        at last who it is keeps it.
+        """
+        for (uuid, rule), alert in list(self._active.items()):
+            device = store.device(store.turned_out.get(uuid or "", ""))
+            if device is not None:
+                del self._active[uuid, rule]
+                alert.device, alert.where = device.uuid, label(device)
+                self._active[device.uuid, rule] = alert
         for key in list(self._active):
             if key[1] in _RANK and not _is_there(store, key[0]):
                 self._end(key, now)

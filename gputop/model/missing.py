@@ -11,6 +11,8 @@ PENDING = "pending"
 NEEDS_TWO_READINGS = "needs_two_readings"
 LOST = "lost"
 TIMED_OUT = "timed_out"
+ERROR = "error"
+"""A read that failed without a code."""
 
 
 def error(code: int | str) -> str:
@@ -30,7 +32,7 @@ _WORDS = {
     NEEDS_TWO_READINGS: "needs a second reading",
     LOST: "device lost",
     TIMED_OUT: "no answer from the driver",
-    "error": "reading failed",
+    ERROR: "reading failed",
 }
 
 

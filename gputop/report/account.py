@@ -119,12 +119,20 @@ class Account:
                 same = known.host.hostname == record.host.hostname
                 self._notes[REBOOTED if same else OTHER_HOST] = None
             self._store.apply(record)
+            self._name_devices()
         elif isinstance(record, Event):
             if self._first is None or self._inside(record.boottime_s):
                 self._store.apply(record)
         else:
             self._job = record
             self._set_window()
+
+    def _name_devices(self) -> None:
+        """A device that could not say who it is and has since was that one all along."""
+        for nameless, uuid in self._store.turned_out.items():
+            account = self._devices.pop(nameless, None)
+            if account is not None:
+                self._devices.setdefault(uuid, account)
 
     def add_all(self, records: Iterable[AnyRecord]) -> Account:
         """Take all records; returns itself."""
@@ -280,6 +288,7 @@ class Account:
         energy = _together([device.energy for device in whole])
         notes += self._more_notes(devices, by_job)
         names = {clean(uuid) for uuid in used}
+        names |= {old for old, uuid in self._store.turned_out.items() if uuid in used}
         happened = [
             event
             for event in events([*self._past, *self._alerts.active], window, window.end)

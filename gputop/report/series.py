@@ -42,13 +42,15 @@ class Window(NamedTuple):
 class Series:
     """One quantity of a device or the host: its distribution and its chart."""
 
-    __slots__ = ("columns", "until", "weighted")
+    __slots__ = ("_counted", "columns", "until", "weighted")
 
     def __init__(self, resolution: float, begin: float, charted: bool = True) -> None:
         self.weighted = Weighted(resolution)
         self.columns = Columns(begin) if charted else None
         self.until: float | None = None
         """Up to when it is known; None where it is not."""
+        self._counted = float("-inf")
+        """Up to when it was known before it was not any more."""
 
     def read(self, at: float, value: float, longest_s: float, window: Window) -> float:
         """A reading made at `at`. Returns value times seconds of the time it speaks for."""
@@ -75,8 +77,8 @@ class Series:
         start, end = span.start_s, span.end_s
         if span.count > 1:
             start -= (end - start) / (span.count - 1)
-        if self.until is not None:
-            start = max(start, self.until)
+        # A device that was away and is opened again tells its whole buffer anew.
+        start = max(start, self._counted if self.until is None else self.until)
         if end <= start:
             return 0.0
         self.until = end
@@ -91,4 +93,5 @@ class Series:
 
     def lapse(self) -> None:
         """There is no value now: the time up to the next reading is a gap."""
-        self.until = None
+        if self.until is not None:
+            self._counted, self.until = self.until, None

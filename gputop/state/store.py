@@ -133,6 +133,8 @@ class Store:
         self._order: list[str] = []
         self._named: dict[str, str] = {}
         """Who a device is that cannot say so: its UUID by the one it is told under."""
+        self.turned_out: dict[str, str] = {}
+        """Who a device was that could not say so, and has since, in the same way."""
         self._event_seen: dict[str, int] = {}
 
     def apply(self, record: AnyRecord) -> None:
@@ -157,6 +159,7 @@ class Store:
         self._named = self._recognise(hello)
         infos = [info for info in hello.devices if info.uuid not in self._named]
         for info in infos:
+            self.turned_out.pop(info.uuid, None)
             known = self._devices.pop(info.uuid, None)
             state = known or DeviceState(info, self._keeping)
             state.info = info
@@ -183,11 +186,14 @@ class Store:
     def _keep_places(self, infos: Sequence[DeviceInfo]) -> None:
         """A device that is no longer listed stays in its place: `_unlisted` says what of it."""
         listed = [info.uuid for info in infos]
-        taken = {info.index for info in infos if info.parent is None}
+        taken = {info.index: info.uuid for info in infos if info.parent is None}
         for place, uuid in enumerate(self._order):
             info = self._devices[uuid].info
-            nameless = _is_nameless(uuid) and info.index in taken
-            if uuid not in listed and info.parent is None and not nameless:
+            if uuid in listed or info.parent is not None:
+                continue
+            if _is_nameless(uuid) and info.index in taken:
+                self.turned_out[uuid] = taken[info.index]
+            else:
                 listed.insert(min(place, len(listed)), uuid)
         self._order = listed
 

@@ -75,7 +75,7 @@ struct scenario {
     struct rule *rules;
     int rule_count;
     int count;
-    unsigned says_count; /* what the call for it answers, however absurd */
+    unsigned says_count;    /* what the call for it answers, however absurd */
     int order[MAX_DEVICES]; /* index -> device number */
     int devices;            /* one more than the highest device number in use */
     bool uninitialized;

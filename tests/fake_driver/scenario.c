@@ -235,7 +235,7 @@ static void interpret(struct scenario *s)
         order = end;
     }
     long count = number_or(scenario_text(s, "count"), 1);
-    s->says_count = (unsigned)count;
+    s->says_count = count < 0 ? 0 : (unsigned)count;
     s->count = count < 0 ? 0 : count > MAX_DEVICES ? MAX_DEVICES : (int)count;
     for (int i = 0; i < s->count; i++)
         if (s->order[i] >= s->devices)

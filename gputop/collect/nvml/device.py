@@ -19,7 +19,7 @@ from gputop.collect.nvml.links import RX, TX, Links
 from gputop.collect.nvml.mig import Instance, instances_of
 from gputop.collect.nvml.processes import ProcessLists, Row, uses_of
 from gputop.collect.nvml.reader import Reader, guarded, settle, shielded
-from gputop.collect.nvml.samples import Samples
+from gputop.collect.nvml.samples import Samples, Told
 from gputop.collect.nvml.shares import ProcessShares
 from gputop.collect.nvml.state_clock import METRIC as STATE_CLOCK
 from gputop.collect.nvml.state_clock import StateClock
@@ -61,8 +61,9 @@ class OpenDevice(Part):
 
     def __init__(
         self, library: Library, meter: Meter, handle: Any, identity: Identity,
-        driver_version: str | None,
+        driver_version: str | None, told: Told,
     ) -> None:  # fmt: skip
+        """`told` holds which samples were handed out before it was opened, and is kept on."""
         super().__init__(
             Reader(library, meter, handle, driver_version), Gpm(library, meter, handle)
         )
@@ -73,6 +74,7 @@ class OpenDevice(Part):
         self._links: Links | None = None
         self._fans: Fans | None = None
         self._samples: Samples | None = None
+        self._told = told
         self._lists = ProcessLists(library, meter)
         self._shares = ProcessShares(library, meter, handle)
         self._state_clock = guarded(StateClock(library, meter, handle).read, (STATE_CLOCK,))
@@ -127,7 +129,7 @@ class OpenDevice(Part):
         if self._samples is None:
             capability = self.identity.capability
             averaged = self.reader.averages_power or (capability or GA100) > GA100
-            self._samples = Samples(self._library, self._meter, self._handle, averaged)
+            self._samples = Samples(self._library, self._meter, self._handle, averaged, self._told)
         return list(self._samples.spans(boottime()))
 
     def slow_steps(self, result: Result) -> list[Callable[[], None]]:

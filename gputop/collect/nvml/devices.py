@@ -10,6 +10,7 @@ from gputop.collect.nvml import identity
 from gputop.collect.nvml.deadlines import Deadlines
 from gputop.collect.nvml.driver_time import boottime, utc_now
 from gputop.collect.nvml.events import EventWatcher
+from gputop.collect.nvml.identity import Identity
 from gputop.collect.nvml.keeper import Keeper
 from gputop.collect.nvml.library import Library, Meter, NvmlError
 from gputop.collect.nvml.panel import Away

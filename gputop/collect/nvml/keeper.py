@@ -183,8 +183,7 @@ class Keeper:
         trouble: DriverTrouble | None = None
         code: int | None = None
         try:
-            self._library.initialise()
-            count = identity.device_count(self._library, self._meter)
+            count = self._start()
             if 0 < count <= identity.MOST_DEVICES:
                 self._say_ok()
                 self._opened_at = boottime()
@@ -207,6 +206,23 @@ class Keeper:
             # the library on disk is another one.
             self.needs_restart = self._library.was_open or self._library.replaced_on_disk()
         return False
+
+    def _start(self) -> int:
+        """Start the library and count the devices. That somebody stopped it meanwhile (1) is no
+        trouble, unless it goes on.
+        """
+        try:
+            return self._start_once()
+        except NvmlError as e:
+            if e.code != abi.UNINITIALIZED:
+                raise
+        if self._library.initialised:
+            self._library.shut_down()
+        return self._start_once()
+
+    def _start_once(self) -> int:
+        self._library.initialise()
+        return identity.device_count(self._library, self._meter)
 
     def _shut(self) -> None:
         """Wait until nobody is inside the library and shut it down; called off when it is wanted

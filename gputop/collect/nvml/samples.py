@@ -26,18 +26,26 @@ _WIDTHS = {1: 0xFFFFFFFF, 2: 0xFFFFFFFFFFFFFFFF, 3: 0xFFFFFFFFFFFFFFFF, 5: 0xFFF
 """nvmlValueType_t of a whole number: the bits of it that count."""
 
 
+SAME_SAMPLE_S = 0.005
+"""A sample's time comes out this differently at two openings; two samples are 20 ms apart."""
+Told = dict[str, float]
+"""By metric: up to when (CLOCK_BOOTTIME) samples were handed out, whichever opening did it."""
+
+
 class SampleBuffer:
     """One of a device's buffers; no sample is handed out twice."""
 
     def __init__(
-        self, library: Library, meter: Meter, handle: Any, kind: int, metric: str, convert: Convert
-    ) -> None:
+        self, library: Library, meter: Meter, handle: Any, kind: int, metric: str,
+        convert: Convert, told: Told,
+    ) -> None:  # fmt: skip
         self._library = library
         self._meter = meter
         self._handle = handle
         self._kind = kind
         self._metric = metric
         self._convert = convert
+        self._told = told
         self._newest_us = 0
         self._heard_s: float | None = None
         self._wall_clock = WallClock()
@@ -70,7 +78,11 @@ class SampleBuffer:
         if offset is None:
             offset = now * 1e6 - newest
         self._newest_us = newest
-        return self._sum_up(sorted(((stamp + offset) / 1e6, value) for stamp, value in stamped))
+        after = self._told.get(self._metric, float("-inf")) + SAME_SAMPLE_S
+        timed = sorted(((stamp + offset) / 1e6, value) for stamp, value in stamped)
+        if timed[0][0] <= after:
+            timed = [sample for sample in timed if sample[0] > after]
+        return self._sum_up(timed) if timed else []
 
     def _start_over(self, now: float) -> None:
         """A clock that was set would hide every new sample behind the cursor, or show old ones
@@ -107,7 +119,7 @@ class SampleBuffer:
 
     def _sum_up(self, samples: list[tuple[float, float]]) -> list[SampleSpan]:
         """One span for each second, counted back from the newest sample."""
-        end = samples[-1][0]
+        end = self._told[self._metric] = samples[-1][0]
         seconds: dict[int, list[tuple[float, float]]] = {}
         for sample in samples:
             seconds.setdefault(math.ceil((sample[0] - end) / SPAN_S), []).append(sample)
@@ -125,15 +137,17 @@ class Samples:
     """The buffers of one device."""
 
     def __init__(
-        self, library: Library, meter: Meter, handle: Any, power_is_averaged: bool
+        self, library: Library, meter: Meter, handle: Any, power_is_averaged: bool, told: Told
     ) -> None:
         """Buffered power is that of the moment. It is `power_w` where that is too, and
         `power_instant_w` where `power_w` is an average.
         """
         power = "power_instant_w" if power_is_averaged else "power_w"
         self._buffers = (
-            SampleBuffer(library, meter, handle, TOTAL_POWER, power, milli),
-            SampleBuffer(library, meter, handle, GPU_UTILIZATION, "gpu_utilization", per_cent),
+            SampleBuffer(library, meter, handle, TOTAL_POWER, power, milli, told),
+            SampleBuffer(
+                library, meter, handle, GPU_UTILIZATION, "gpu_utilization", per_cent, told
+            ),
         )
 
     def spans(self, now: float) -> Iterable[SampleSpan]:

@@ -17,6 +17,7 @@ from gputop.collect.nvml.driver_time import boottime
 from gputop.collect.nvml.identity import Identity
 from gputop.collect.nvml.library import Library, Meter, NvmlError
 from gputop.collect.nvml.panel import Panel
+from gputop.collect.nvml.samples import Told
 from gputop.collect.nvml.troubles import device_trouble
 from gputop.collect.nvml.turn import Turn
 from gputop.collect.nvml.values import Result, Trouble
@@ -74,6 +75,7 @@ class Worker:
         self._inbox: queue.SimpleQueue[Tick | None] = queue.SimpleQueue()
         self._backlog: deque[Callable[[], None]] = deque()
         self._device: OpenDevice | None = None
+        self._told: Told = {}
         self._generation = -1
         self._retry_at = 0.0
         self._first = True
@@ -146,7 +148,7 @@ class Worker:
             self._fail(e.code)
         except Impostor as e:
             self._retry_at = boottime() + self._office.deadlines.find_again_s
-            self.panel.fail("error", str(e), missing.error("uuid"))
+            self.panel.fail("error", str(e), missing.ERROR)
         except Exception as e:
             self._close()
             self._retry_at = boottime() + self._office.deadlines.find_again_s
@@ -203,7 +205,7 @@ class Worker:
         if not self._office.claim(self, who):
             return False
         version = self._office.driver_version
-        self._device = OpenDevice(library, meter, handle, who, version)
+        self._device = OpenDevice(library, meter, handle, who, version, self._told)
         self._generation = library.generation
         self._first = True
         self.panel.opened(who)
