@@ -32,6 +32,10 @@ INFO = DeviceInfo("GPU-1", "X", 0, bus_id="00000000:3B:00.0")
 
 def read(log: KernelLog) -> list[Event]:
     log.start()
+    return wait_read(log)
+
+
+def wait_read(log: KernelLog) -> list[Event]:
     until = time.monotonic() + PATIENCE_S
     while not log._found:
         assert time.monotonic() < until
@@ -114,6 +118,19 @@ def test_where_the_log_is_denied_the_journal_is_asked(monkeypatch: pytest.Monkey
     (event,) = read(KernelLog(journal=journal))
     assert event.code == 79
     assert read(KernelLog(journal=["/nowhere/journalctl"])) == []
+
+
+def test_of_a_time_in_which_nobody_listened_only_its_lines_are_told(tmp_path: Path) -> None:
+    now_s = time.monotonic()
+    lines = [f"4,{n},{(now_s - ago) * 1e6:.0f},-;{LOST}" for n, ago in enumerate((50, 30, 20, 5))]
+    path = tmp_path / "kmsg"
+    path.write_text("\n".join(lines) + "\n")
+    log = KernelLog(str(path))
+    boot_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    log.look_back(boot_s - 40, boot_s - 10)
+    events = wait_read(log)
+    assert [event.boottime_s - boot_s for event in events] == pytest.approx([-30, -20], abs=0.5)
+    assert log.events([INFO]) == []
 
 
 @pytest.mark.parametrize("kind", ["absent", "folder", "empty"])

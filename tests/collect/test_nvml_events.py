@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from gputop.model.frame import Event
 from tests.collect.nvml_probe import Probe, machine
+
+REGISTER = "nvmlDeviceRegisterEvents"
 
 
 def gather(probe: Probe, count: int) -> list[Event]:
@@ -79,3 +82,49 @@ def test_events_go_on_after_release_and_retake(tmp_path: Path) -> None:
         probe.ready()
         scenario.set("device.0.xid.0", "13 seq=1")
         assert [event.code for event in gather(probe, 1)] == [13]
+
+
+def test_a_device_that_hangs_as_it_is_registered_keeps_no_other_unheard(tmp_path: Path) -> None:
+    hang = {"device.0.call.nvmlDeviceRegisterEvents.hang": "forever"}
+    with machine(tmp_path, {"count": 2, **hang}) as (scenario, probe):
+        told = probe.ready(2)
+        assert told.statuses == ["ok", "ok"]
+        probe.until(lambda _: (1, REGISTER) in [(c.device, c.symbol) for c in scenario.calls()])
+        scenario.set("device.1.xid.0", "31 seq=1")
+        assert [event.code for event in gather(probe, 1)] == [31]
+
+
+def test_a_release_that_is_called_off_at_once_makes_no_event_two(tmp_path: Path) -> None:
+    """What waits for events is still inside the driver then."""
+    hang = "device.0.call.nvmlDeviceGetUtilizationRates.hang"
+    with machine(tmp_path, {"count": 2}) as (scenario, probe):
+        probe.ready(2)
+        scenario.set(hang, "forever")
+        probe.tick(wait_s=0)
+        for _ in range(3):
+            probe.release()
+            probe.retake()
+        scenario.remove(hang)
+        probe.until(lambda told: told.statuses == ["ok", "ok"])
+        scenario.set("device.1.xid.0", "31 seq=1")
+        events = gather(probe, 1)
+        # Whoever hears it too has heard it before what comes after it.
+        scenario.set("device.1.xid.1", "13 seq=1")
+        assert [event.code for event in events + gather(probe, 1)] == [31, 13]
+
+
+def test_the_time_in_which_nothing_could_be_heard_is_told(tmp_path: Path) -> None:
+    with machine(tmp_path, scale=0.1) as (scenario, probe):
+        assert probe.ready().answers.unheard is None
+        before = time.clock_gettime(time.CLOCK_BOOTTIME)
+        probe.release()
+        probe.watch(lambda told: told.answers.driver.status == "released")
+        released = time.clock_gettime(time.CLOCK_BOOTTIME)
+        scenario.set("device.0.xid.0", "79 seq=1")
+        probe.retake()
+        told = probe.watch(lambda told: told.answers.unheard)
+        assert told.answers.unheard is not None
+        since, until = told.answers.unheard
+        assert before <= since <= released <= until
+        assert probe.ready().answers.unheard is None
+        assert probe.tick().answers.events == [], "the driver tells it to nobody"

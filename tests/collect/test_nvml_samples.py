@@ -63,6 +63,19 @@ def test_no_sample_is_told_twice(tmp_path: Path) -> None:
     assert sum(span.count for span in spans) == pytest.approx(steps + 1, abs=1), "nor left out"
 
 
+def test_no_sample_is_told_twice_by_a_device_that_was_away(tmp_path: Path) -> None:
+    with machine(tmp_path, STEADY, scale=0.1) as (scenario, probe):
+        opened(probe)
+        spans = gather(probe, 3, "power_instant_w")
+        for _ in range(2):
+            scenario.set("device.0.lost", 1)
+            probe.until(lambda told: told.statuses == ["lost"])
+            scenario.remove("device.0.lost")
+            spans += gather(probe, 3, "power_instant_w")
+    for sooner, later in itertools.pairwise(spans):
+        assert later.start_s > sooner.end_s
+
+
 def test_a_spike_between_two_ticks_is_seen(tmp_path: Path) -> None:
     lines = {**STEADY, "device.0.samples.power": "100000 100000 650000 100000"}
     with machine(tmp_path, lines) as (_, probe):

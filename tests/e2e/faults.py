@@ -301,6 +301,8 @@ TROUBLES = (
     Trouble("blocked by the system", "blocked", "security policy", {"init.error": 17}),
     Trouble("a code nobody knows", "error 31", "gputop doctor", {"init.error": 31}),
     Trouble("no devices", "lists no GPU", "lspci", {"count": 0}),
+    Trouble("four billion devices", "says that there are 4294967295 GPUs", "gputop doctor",
+            {"count": 4_294_967_295}),
     Trouble("every call after init fails", "999", "container", {"call.nvml*.error": 999}),
     Trouble("it never opens", "does not answer to being opened", "dmesg",
             {"init.hang": "forever"}, 1),

@@ -9,9 +9,11 @@ import signal
 import time
 from collections.abc import Collection, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from gputop.export.json_format import document
+from gputop.insight.alert_log import SAME_XID_S
 from gputop.insight.host_state import HostState
 from gputop.model.frame import Frame
 from gputop.ui.view import take
@@ -73,7 +75,7 @@ class Story:
             for index, device in enumerate(d for d in saved["devices"] if d["parent"] is None):
                 check_pane(terminal, index, device, ())
         terminal.press("R", hides="● REC ", shows="frames recorded to")
-        (path,) = terminal.folder.glob("*.ndjson.zst")
+        path = self._own_recording
         recording = recorded(path)
         check_nothing_unread(recording.all)
         played_back = _played_back(recording)
@@ -91,6 +93,29 @@ class Story:
         snapshot = self._run(self._scenario, "snapshot", "--format", "json", scale=SHORT)
         self._wait_alike(saved, but)
         _check_snapshot(snapshot, saved, but)
+
+    def check_xid(self, index: int, code: int) -> None:
+        """See that all tell of one Xid, and no other: of the same device, and of the same time.
+        What the screen wrote of it, and what it recorded, is what its one collector said.
+        """
+        uuid = self.before["devices"][index]["uuid"]
+        wanted = [(uuid, code)]
+        self._terminal.wait_for(lambda _: _xids(recorded(self._own_recording)) == wanted)
+        saved = self._terminal.saved_snapshot()
+        (warned,) = [e for e in saved["events"] if e["rule"].startswith("xid:")]
+        (event,) = recorded(self._own_recording).events
+        assert (warned["rule"], warned["device"]) == (f"xid:{code}", uuid)
+        assert warned["since_utc_s"] == event.utc_s
+        for beside in self._beside:
+            beside.wait(self._terminal, lambda records: _xids(records) != wanted)
+            (told_beside,) = beside.written.events
+            assert abs(told_beside.boottime_s - event.boottime_s) < SAME_XID_S
+
+    @property
+    def _own_recording(self) -> Path:
+        """What the screen writes since `R`."""
+        (path,) = self._terminal.folder.glob("*.ndjson.zst")
+        return path
 
     def check_crashed(self, unread: str) -> None:
         """See that a recorder goes on after a collector that crashed, and never says what this
@@ -119,6 +144,11 @@ class Story:
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         for beside in self._beside:
             beside.wait(self._terminal, partial(_to_come, saved, now, but))
+
+
+def _xids(records: Records) -> list[tuple[str | None, int | None]]:
+    """Device and code of each."""
+    return [(event.device, event.code) for event in records.events if event.kind == "xid"]
 
 
 def _since_the_crash(records: Records) -> list[Frame]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +21,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Driver, moving
-from tests.e2e.faults import FAULTS, NOTHING, SHORT, SIZE, TEMP, TROUBLES, Fault, Trouble, at
+from tests.e2e.faults import FAULTS, NOTHING, SHORT, SIZE, TEMP, TROUBLES, Fault, Trouble, at, of
 from tests.e2e.observe import WELL, Observed, Observer, shown_age, wait_older
 from tests.e2e.program import Gputop, Records, Run, Start, wait_flat
 from tests.e2e.said import differences
-from tests.e2e.story import Story
-from tests.fake_driver import at_rest, build, corrupt, many_processes
+from tests.e2e.story import LOOKED_AT_RARELY, Story
+from tests.fake_driver import Lines, at_rest, build, corrupt, many_processes
 
 RATIOS = {
     "the others move on": 4, "a reading is of its time": 10, "the help": 6, "a pause": 8,
@@ -121,15 +122,20 @@ def test_a_driver_that_cannot_be_opened(
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
 def test_a_driver_that_can_be_opened_at_last(
-    driver: Driver, gputop: Start, trouble: Trouble
+    driver: Driver, gputop: Start, run: Run, trouble: Trouble
 ) -> None:
     """The GPUs are picked up when the driver appears."""
-    scenario = driver(moving(2) | trouble.wrong)
-    terminal = gputop(scenario, scale=SHORT)
+    scenario = driver(at_rest(2) | moving(2) | trouble.wrong)
+    terminal = gputop(scenario, size=SIZE, scale=SHORT)
     wait_flat(terminal, trouble.says)
+    story = Story(terminal, scenario, run)
+    assert story.before["devices"] == []
     scenario.remove(*[key for key in trouble.wrong if key != "count"])
     scenario.set("count", 2)
     terminal.wait_alive(1, 2)
+    terminal.wait_alive(0, 1)
+    assert len(story.check_screen()["devices"]) == 2
+    story.check_after()
     terminal.check_leaves()
 
 
@@ -432,6 +438,39 @@ def test_around_a_dialog_and_the_palette_the_devices_stay_live(
     terminal.check_leaves()
 
 
+XID_SAYS = "Xid 79: GPU has fallen off the bus"
+ILL: dict[str, tuple[Lines, int, str]] = {
+    "well": ({}, 0, "P0 "),
+    "hangs": (at(TEMP, hang="forever"), 0, "no answer for"),
+    "lost": (of(lost=1), 0, "lost for"),
+    "another hangs": ({f"device.1.call.{TEMP}.hang": "forever"}, 1, "no answer for"),
+}
+"""What is wrong while an Xid comes, and what stands at which device then."""
+
+
+@pytest.mark.parametrize(("wrong", "ill", "shows"), ILL.values(), ids=ILL)
+def test_an_xid_is_told_alike_by_all(
+    driver: Driver, gputop: Start, run: Run, wrong: Lines, ill: int, shows: str
+) -> None:
+    """Whatever its device is doing, and the others."""
+    scenario = driver(at_rest(2) | moving(2))
+    terminal = gputop(scenario, size=SIZE, scale=SHORT)
+    terminal.wait_alive(0, 1)
+    terminal.wait_alive(1, 1)
+    story = Story(terminal, scenario, run)
+    scenario.update(wrong)
+    terminal.wait_device(ill, shows)
+    scenario.set("device.0.xid.0", "79 seq=1")
+    story.check_xid(0, 79)
+    terminal.press("w", shows=rf"^.✗ critical .*{XID_SAYS}")
+    terminal.press("esc", hides="Esc back")
+    story.check_alike()
+    if wrong:
+        scenario.remove(*wrong)
+    story.check_after()
+    terminal.check_leaves()
+
+
 # -- letting go ----------------------------------------------------------------------------------
 
 
@@ -492,19 +531,54 @@ def test_a_collector_started_while_released_leaves_the_driver_alone(
     terminal.check_leaves()
 
 
-def test_releasing_while_a_call_hangs_says_so(driver: Driver, gputop: Start) -> None:
-    scenario = driver(moving(2))
+def test_releasing_while_a_call_hangs_says_so(driver: Driver, gputop: Start, run: Run) -> None:
+    scenario = driver(at_rest(2) | moving(2))
     terminal = gputop(scenario, size=SIZE, scale=SHORT)
     terminal.wait_alive(0, 1)
+    story = Story(terminal, scenario, run)
     scenario.update(at(TEMP, hang="forever"))
     terminal.wait_device(0, "no answer for")
+    hanging = terminal.saved_snapshot()
     terminal.press("x")
     wait_flat(terminal, "▲ A call into the NVIDIA driver does not return, so the driver is still")
     terminal.check_keys_answer()
+    assert [d["temperature_c"] for d in story.check_screen()["devices"]] == [None, None]
+    story.check_commands(hanging, LOOKED_AT_RARELY)  # only the screen is about to let go
     scenario.remove(*at(TEMP, hang="forever"))
     wait_flat(terminal, "▲ The driver is released")
     terminal.press("x", hides="The driver is released")
     terminal.wait_alive(0)
+    terminal.wait_alive(1)
+    story.check_after()
+    terminal.check_leaves()
+
+
+XID_79 = "NVRM: Xid (PCI:0000:3b:00): 79, pid=1, GPU has fallen off the bus."
+
+
+def test_an_xid_that_comes_while_the_driver_is_released_is_told_when_it_is_back(
+    driver: Driver, gputop: Start, run: Run, tmp_path: Path
+) -> None:
+    """NVML tells of what happens to those who listen; the kernel's log keeps it."""
+    log = tmp_path / "kmsg"
+    log.touch()
+    bus = {"device.0.pci_bus_id": "00000000:3B:00.0"}
+    scenario = driver(at_rest(2) | moving(2) | bus)
+    env = {"GPUTOP_KERNEL_LOG": str(log)}
+    terminal = gputop(scenario, size=SIZE, scale=SHORT, env=env)
+    terminal.wait_alive(0, 1)
+    story = Story(terminal, scenario, run)
+    terminal.press("x", shows=r"▲ The driver is released\. Press x to take it back")
+    log.write_text(f"4,1,{time.monotonic() * 1e6:.0f},-;{XID_79}\n")
+    scenario.set("device.0.xid.0", "79 seq=1")
+    terminal.wait_frames()
+    assert not terminal.find("Xid 79")
+    terminal.press("x", hides="The driver is released")
+    terminal.wait_device(0, "✗ Xid 79: GPU has fallen off the bus")
+    terminal.wait_alive(1)
+    story.check_xid(0, 79)
+    story.check_screen()
+    story.check_after()
     terminal.check_leaves()
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from gputop.insight.alert_log import PAST_KEPT, XID_SHOWN_S, AlertLog
@@ -345,6 +346,39 @@ def test_a_device_that_is_back_is_an_event_of_its_own():
     assert "30" in back.meaning
     assert [change.what for change in host.log.take_changes()] == ["begin", "end", "moment"]
     assert host.log.take_changes() == []
+
+
+@pytest.mark.parametrize("away", ["lost", "error", "timed_out"])
+def test_a_device_that_is_away_while_the_driver_is_let_go_of_is_one_warning(away):
+    host = Host()
+    host.tick(2)
+    host.tick(10, status=away)
+    host.tick(10, status="pending")
+    assert host.rules == {away}, "nothing is known of it: it may be as it was"
+    host.tick(5, status=away)
+    host.tick(6)
+    (alert,) = [alert for alert in host.log.history if alert.rule == away]
+    assert alert.lasted_s(host.now) == 25
+
+
+def test_a_device_that_was_lost_before_it_said_who_it_is_is_back():
+    host = Host()
+    named = host.store.hello
+    host.store = Store()
+    unnamed = DeviceInfo(uuid="index:0", name="GPU 0", index=0)
+    host.store.apply(msgspec.structs.replace(named, devices=[unnamed]))
+    lost = DeviceReading(uuid="index:0", status="lost", since_s=999.0)
+    host.store.apply(
+        Frame(session="s", seq=1, utc_s=5e8, boottime_s=1000.0, interval_s=1, host=HostReading(),
+              devices=[lost])
+    )  # fmt: skip
+    host.log.update(host.store)
+    assert [(a.rule, a.device) for a in host.log.active] == [("lost", "index:0")]
+    host.store.apply(named)
+    host.tick(3)
+    back, gone = host.log.history
+    assert (back.rule, back.device, gone.rule, gone.device) == ("back", "G", "lost", "G")
+    assert gone.where == "0 X"
 
 
 def test_a_driver_that_answers_again_is_not_a_device_that_is_back():

@@ -99,6 +99,16 @@ def test_a_lost_device_that_a_new_collector_knows_by_its_index_only_is_no_other(
     assert found.devices[0].covered_s == pytest.approx(2)
 
 
+def test_a_device_that_is_lost_before_it_says_who_it_is_is_no_other():
+    nameless = [frame(at, reading(at, "index:0", status="lost")) for at in (0, 1)]
+    found = report_of(hello("index:0"), *nameless, *utilised((2, 0.5), (3, 0.5)))
+    assert [device.uuid for device in found.devices] == [GPU]
+    assert [(event.title, event.count) for event in found.events] == [
+        ("device lost", 1), ("device back", 1),
+    ]  # fmt: skip
+    assert found.events[0].where == found.events[1].where
+
+
 def test_a_wall_clock_that_jumps_moves_nothing():
     steady = utilised((0, 0.1), (1, 0.2), (2, 0.6))
     jumped = [hello(), *(
@@ -175,6 +185,19 @@ def test_buffers_that_overlap_count_once():
         for at, samples in ((0, []), (1, spans[:1]), (2, spans[1:]))
     ))  # fmt: skip
     assert (found.covered_s, found.mean) == (pytest.approx(2), pytest.approx(0.5))
+
+
+def test_a_buffer_that_is_told_anew_by_a_device_that_was_away_counts_once():
+    # (0, 2] at 0.4; lost; opened again it tells (0, 4] at 0.8, of which (2, 4] is new.
+    spans = [SampleSpan("gpu_utilization", BOOT_S + start, BOOT_S + end, mean, mean, mean, 1001)
+             for start, end, mean in ((0.001, 2.0, 0.4), (0.001, 4.0, 0.8))]  # fmt: skip
+    found = utilization(
+        hello(), frame(0, reading(0, gpu_utilization=0.0)),
+        frame(2, reading(2, gpu_utilization=0.0, samples=spans[:1])),
+        frame(3, reading(3, status="lost")),
+        frame(4, reading(4, gpu_utilization=0.0, samples=spans[1:])),
+    )  # fmt: skip
+    assert (found.covered_s, found.mean) == (pytest.approx(4), pytest.approx(0.6))
 
 
 def test_buffered_samples_from_before_the_begin_do_not_count():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from textual.pilot import Pilot
 
 from gputop.model.commands import Release, Retake, SetInterval
-from gputop.model.frame import DriverInfo, Event, Frame, Hello
+from gputop.model.frame import DeviceReading, DriverInfo, Event, Frame, Hello
 from gputop.sources.base import SourceStatus
 from gputop.text import ELLIPSIS
 from gputop.ui.app import GputopApp
@@ -136,6 +136,24 @@ async def test_the_last_good_value_stays_greyed_when_a_device_stops_answering():
         after = app.view.devices[0].value("temperature_c")
         assert (after.value, after.current) == (before.value, False)
         assert "no answer for 5 s" in text_of(app)
+
+
+async def test_a_row_says_how_long_its_device_has_not_answered():
+    records = list(demo_records(4, 3))
+    app = app_on(records)
+    async with app.run_test(size=(60, 15)) as pilot:
+        await settle(pilot)
+        last: Frame = records[-1]  # type: ignore[assignment]
+        for passed_s, said in ((7, "7 s"), (125, "2 m 05 s"), (725, "12 m")):
+            silent = DeviceReading(last.devices[0].uuid, "timed_out", since_s=last.boottime_s)
+            app.source.feed(
+                Frame(session="demo", seq=99 + passed_s, utc_s=last.utc_s + passed_s,
+                      boottime_s=last.boottime_s + passed_s, interval_s=1, host=last.host,
+                      devices=[silent, *last.devices[1:]])
+            )  # fmt: skip
+            await settle(pilot)
+            (row,) = [line for line in text_of(app).splitlines() if line.startswith("  0 ")]
+            assert re.search(rf"% +{said} +\d.* STUCK", row), row
 
 
 async def test_a_device_of_which_nothing_comes_any_more_is_old_in_every_form():

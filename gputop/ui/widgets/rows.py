@@ -60,9 +60,13 @@ def row(
         said = text.fit(" " + instances_text(device, pen), room)
         line.add(said, palette.style("dim")).gap(room - text.display_width(said),
                                                  palette.style("text"))  # fmt: skip
+    age = _silent_for(device, pen, cells)
     for metric in shown:
         _value(line, device, metric, pen, VALUE_WIDTHS[metric.name], ground)
-        if metric in charted and window is not None and cells > 0:
+        if age and metric in charted:
+            line.add(f" {age:>{cells}}", palette.style(device.severity or "dim"))
+            age = ""
+        elif metric in charted and window is not None and cells > 0:
             columns = pen.book.columns(device, metric, window)
             full = device.full(metric) or _highest(columns)
             chart = sparkline(columns, full, metric.name, metric.aggregate, palette, pen.ascii,
@@ -74,6 +78,18 @@ def row(
     if word:
         line.add(text.fit(word, WARNING_WIDTH), palette.style(severity, bold=True))
     return line.segments(palette.style("text"))
+
+
+def _silent_for(device: DeviceView, pen: Pen, cells: int) -> str:
+    """How long a device has not answered, whose old values stand in its row; in the place of the
+    first chart. Empty for one that answers.
+    """
+    reading = device.reading
+    if reading.status != "timed_out" or reading.since_s is None:
+        return ""
+    seconds = pen.now - reading.since_s
+    words = text.duration(seconds)
+    return words if len(words) <= cells else text.fit(f"{seconds // 60:.0f} m", cells)
 
 
 def _highest(columns: list[Span | None]) -> float:
