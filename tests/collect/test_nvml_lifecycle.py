@@ -151,6 +151,30 @@ def test_somebody_else_shuts_the_library_down(tmp_path: Path) -> None:
     assert told.answers.driver.status == "ok"
 
 
+@pytest.mark.parametrize("call", ["nvmlInit*", "nvmlDeviceGetCount*"])
+def test_somebody_else_shuts_the_library_down_while_it_is_opened(tmp_path: Path, call: str) -> None:
+    """Nobody who reads once and leaves is told of it."""
+    with machine(tmp_path, {f"call.{call}.error": "1 times=1"}, scale=20) as (_, probe):
+        told = probe.watch(lambda told: told.answers.driver.status != "starting")
+        assert told.answers.driver.status == "ok"
+        probe.ready()
+
+
+def test_what_must_be_opened_again_under_a_call_that_hangs_says_so(tmp_path: Path) -> None:
+    """Nobody asked for a release, so none is spoken of."""
+    hang = "device.1.call.nvmlDeviceGetUtilizationRates.hang"
+    with machine(tmp_path, {"count": 2}, scale=FAST) as (scenario, probe):
+        probe.ready(2)
+        scenario.set(hang, "forever")
+        probe.until(lambda told: told.statuses[1] == "timed_out")
+        scenario.set("device.0.call.nvmlDeviceGet*.error", "1 times=1")
+        told = probe.until(lambda told: told.answers.driver.status == "stuck")
+        assert "has to be opened again" in told.answers.driver.message
+        assert "release" not in told.answers.driver.remedy
+        scenario.remove(hang)
+        probe.until(lambda told: told.statuses == ["ok", "ok"])
+
+
 def test_release_and_retake(tmp_path: Path) -> None:
     with machine(tmp_path, {"count": 2}, scale=FAST) as (scenario, probe):
         before = probe.ready(2)

@@ -160,6 +160,18 @@ def test_a_place_that_turns_out_to_be_taken(tmp_path: Path) -> None:
     assert [info.index for info in told.answers.inventory] == [0, 1]
 
 
+def test_two_devices_of_one_uuid(tmp_path: Path) -> None:
+    """One is read, and of the other it is said why it is not."""
+    same = {f"device.{n}.uuid": "GPU-5" for n in (0, 2)}
+    with machine(tmp_path, {"count": 3, **same}, scale=FAST) as (_, probe):
+        told = probe.until(lambda told: sorted(told.statuses) == ["error", "ok", "ok"])
+        (ill,) = [reading for reading in told.answers.readings if reading.status == "error"]
+        index = int(ill.uuid.removeprefix("index:"))
+        assert f"the UUID of GPU {2 - index}" in ill.detail
+        assert ill.gpu_utilization is None
+        assert told.answers.inventory[index].index == index
+
+
 def test_a_device_that_hangs_at_the_start(tmp_path: Path) -> None:
     key = "device.0.call.nvmlDeviceGetUUID.hang"
     with machine(tmp_path, {"count": 2, key: "forever"}, scale=0.05) as (scenario, probe):
