@@ -120,7 +120,7 @@ class Collector:
         self._ticks = self._frames = self._events = 0
         self._counted = options.counted
         self._parent = os.getppid()
-        self._read_slow = False
+        self._read_slow = self._looks_back = False
         self._inventory: list[str] = []
         self._inventory_since: float | None = None
         self._found_all = False
@@ -177,14 +177,19 @@ class Collector:
         self._watch()
         if not self._options.released:
             self._machine.devices.open()
-        if self._machine.past is not None:
-            self._machine.past.start()
+            self._begin_to_look_back()
         gc.freeze()
         why = self._rest(Why.NEWS)
         while self._ending is None:
             self._tick(ask=why is not Why.ANSWERED)
             why = self._rest(why)
         return self._ending
+
+    def _begin_to_look_back(self) -> None:
+        """Read what happened before the driver is listened to, once."""
+        if self._machine.past is not None and not self._looks_back:
+            self._looks_back = True
+            self._machine.past.start()
 
     # -- one tick --------------------------------------------------------------------------
 
@@ -373,6 +378,7 @@ class Collector:
                     self._watch()
                 case Retake():
                     self._machine.devices.retake()
+                    self._begin_to_look_back()
                     self._watch()
         return rescheduled
 

@@ -128,11 +128,9 @@ class Account:
             self._set_window()
 
     def _name_devices(self) -> None:
-        """A device that could not say who it is and has since was that one all along."""
-        for nameless, uuid in self._store.turned_out.items():
-            account = self._devices.pop(nameless, None)
-            if account is not None:
-                self._devices.setdefault(uuid, account)
+        """A device that could not say who it is, and so nothing else, has since: it is no other."""
+        for nameless in self._store.turned_out:
+            self._devices.pop(nameless, None)
 
     def add_all(self, records: Iterable[AnyRecord]) -> Account:
         """Take all records; returns itself."""

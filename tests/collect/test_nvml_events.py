@@ -10,7 +10,7 @@ import pytest
 from gputop.model.frame import Event
 from tests.collect.nvml_probe import Probe, machine
 
-REGISTER = "nvmlDeviceRegisterEvents"
+REGISTER, WAIT = "nvmlDeviceRegisterEvents", "nvmlEventSetWait"
 
 
 def gather(probe: Probe, count: int) -> list[Event]:
@@ -111,6 +111,14 @@ def test_a_release_that_is_called_off_at_once_makes_no_event_two(tmp_path: Path)
         # Whoever hears it too has heard it before what comes after it.
         scenario.set("device.1.xid.1", "13 seq=1")
         assert [event.code for event in events + gather(probe, 1)] == [31, 13]
+        before = len(scenario.calls())
+
+        def waiting() -> list[int]:
+            calls = scenario.calls()[before:]
+            return [call.thread_id for call in calls if call.symbol.startswith(WAIT)]
+
+        probe.until(lambda _: len(waiting()) > 2)
+        assert len(set(waiting())) == 1, "one thread waits for them"
 
 
 def test_the_time_in_which_nothing_could_be_heard_is_told(tmp_path: Path) -> None:

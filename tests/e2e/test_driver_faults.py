@@ -556,8 +556,9 @@ def test_releasing_while_a_call_hangs_says_so(driver: Driver, gputop: Start, run
 XID_79 = "NVRM: Xid (PCI:0000:3b:00): 79, pid=1, GPU has fallen off the bus."
 
 
+@pytest.mark.parametrize("killed", [False, True], ids=["", "and-the-collector-is-killed"])
 def test_an_xid_that_comes_while_the_driver_is_released_is_told_when_it_is_back(
-    driver: Driver, gputop: Start, run: Run, tmp_path: Path
+    driver: Driver, gputop: Start, run: Run, tmp_path: Path, killed: bool
 ) -> None:
     """NVML tells of what happens to those who listen; the kernel's log keeps it."""
     log = tmp_path / "kmsg"
@@ -569,6 +570,10 @@ def test_an_xid_that_comes_while_the_driver_is_released_is_told_when_it_is_back(
     terminal.wait_alive(0, 1)
     story = Story(terminal, scenario, run)
     terminal.press("x", shows=r"▲ The driver is released\. Press x to take it back")
+    if killed:
+        os.kill(terminal.collectors[0], signal.SIGKILL)
+        wait_flat(terminal, "killed by signal 9")
+        terminal.wait_gone("killed by signal 9")
     log.write_text(f"4,1,{time.monotonic() * 1e6:.0f},-;{XID_79}\n")
     scenario.set("device.0.xid.0", "79 seq=1")
     terminal.wait_frames()
