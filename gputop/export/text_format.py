@@ -17,6 +17,7 @@ from gputop.export.table import Column, lay_out
 from gputop.insight.verdicts import NO_VERDICTS, Verdicts
 from gputop.model.frame import DeviceUse, DriverInfo, Frame, Hello, HostInfo, HostReading, Process
 from gputop.model.metrics import BY_NAME
+from gputop.model.missing import PENDING
 from gputop.text import (
     DEFAULT_UNITS,
     NO_VALUE,
@@ -375,8 +376,9 @@ def _processes(
 ) -> list[str]:
     if not every:
         return []
+    unread = _unread_lists(every, width)
     if not frame.processes:
-        return ["No process holds a device."]
+        return unread or ["No process holds a device."]
     places = _places(every)
     rows = [
         _ProcessRow(process, use, places, with_args, units)
@@ -391,4 +393,16 @@ def _processes(
         for field in column.fields
         if (why := row.why(field))
     )
-    return layout.lines + list(_legend(dashes, width, "PID "))
+    return layout.lines + list(_legend(dashes, width, "PID ")) + unread
+
+
+def _unread_lists(every: list[Device], width: int) -> list[str]:
+    """Of which devices nobody knows who holds them, and why."""
+    places = _places(every)
+    said = [
+        f"GPU {places[device.info.uuid]}: {why(device.reading.reason('processes') or PENDING)}."
+        for device in every
+        if device.info.parent is None and device.reading.read_at.processes is None
+    ]
+    whole = " ".join(["Process lists are not readable:", *said])
+    return textwrap.wrap(whole, max(width, 20), break_on_hyphens=False) if said else []

@@ -33,6 +33,8 @@ SAME_XID_S = 2.0
 XIDS_REMEMBERED = 2000
 UNKNOWN = frozenset({"timed_out", "pending"})
 """Statuses under which what was seen before may still hold."""
+STALE = "stale"
+"""How old the readings are of a device that does not answer is said of that."""
 OF_STATUS = frozenset({"lost", "error", "timed_out"})
 AWAY = frozenset({"lost", "error"})
 """Rules after which a device that answers again is back."""
@@ -193,7 +195,9 @@ class AlertLog:
 
     def _may_end(self, rule: Rule, device: DeviceState, key: tuple[str, str], now: float) -> bool:
         status = device.reading.status
-        if status in UNKNOWN or (status != "ok" and rule.key not in OF_STATUS):
+        if rule.key != STALE and (
+            status in UNKNOWN or (status != "ok" and rule.key not in OF_STATUS)
+        ):
             return False  # nothing is known of it: a warning does not end for want of a reading
         return now - self._silent_since.setdefault(key, now) >= rule.linger_s
 

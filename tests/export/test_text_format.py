@@ -120,6 +120,17 @@ def test_no_throttling_is_no_complaint():
     assert "No process holds a device." in text
 
 
+def test_a_process_list_that_was_not_read_is_not_called_empty():
+    hello = sample_hello(devices=[sample_info(0), sample_info(1)])
+    lost = DeviceReading(sample_info(1).uuid, "lost")
+    said = "Process lists are not readable: GPU 1: device lost."
+    for processes in ([], sample_frame().processes[:1]):
+        frame = sample_frame(devices=[sample_reading(0), lost], processes=processes)
+        text = render(hello, frame)
+        assert text.rstrip().endswith(said)
+        assert "No process holds" not in text
+
+
 def test_processes_show_names_and_arguments_only_when_asked_for():
     assert line_with(page(), "4101", "60.0 GiB").endswith("  python3")
     assert "SECRET" not in "\n".join(page())

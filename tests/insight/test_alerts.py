@@ -361,6 +361,15 @@ def test_a_device_that_is_away_while_the_driver_is_let_go_of_is_one_warning(away
     assert alert.lasted_s(host.now) == 25
 
 
+@pytest.mark.parametrize("away", ["lost", "error", "timed_out", "pending"])
+def test_a_device_that_does_not_answer_is_not_slow_any_more(away):
+    host = Host()
+    host.tick(2, late_s=4.0)
+    assert host.rules == {"stale"}
+    host.tick(8, status=away)
+    assert "stale" not in host.rules
+
+
 def test_a_device_that_was_lost_before_it_said_who_it_is_is_back():
     host = Host()
     named = host.store.hello

@@ -27,13 +27,14 @@ def instances(device: DeviceView, desk: Desk) -> list[Row]:
     """The MIG instances, with what they hold and who uses them."""
     rows: list[Row] = []
     for instance in device.instances:
-        pair = text.bytes_pair(
-            instance.value("memory_used_bytes").value,
-            instance.value("memory_total_bytes").value, desk.units,
-        )  # fmt: skip
-        count = instance.processes
-        said = f"{pair}, {count} process{'es' * (count != 1)}"
-        rows.append(Fact(instance.info.mig_profile or instance.info.name, said))
+        used, total = instance.value("memory_used_bytes"), instance.value("memory_total_bytes")
+        said = text.bytes_pair(used.value, total.value, desk.units)
+        if instance.reading.read_at.processes is not None:  # else nobody knows
+            count = instance.processes
+            said += f", {count} process{'es' * (count != 1)}"
+        said += age_and_reason(used, desk)
+        role = "text" if used.reason is None else "faint"
+        rows.append(Fact(instance.info.mig_profile or instance.info.name, said, role))
     return rows
 
 
