@@ -166,7 +166,7 @@ class AlertLog:
             return
         self._silent_since.pop(key, None)
         if alert is None:
-            since, _ = self._speaking.get(key, (now, now))
+            since, _ = self._speaking.get(key, (_begin(rule, device, now), now))
             self._speaking[key] = (since, now)
             if now - since < rule.holds_for(self.thresholds):
                 return
@@ -361,6 +361,14 @@ def label(device: DeviceState) -> str:
     """Index and name of a device, for a person."""
     index = "?" if device.info.index is None else str(device.info.index)
     return f"{index} {device.info.name.removeprefix('NVIDIA ')}"
+
+
+def _begin(rule: Rule, device: DeviceState, now: float) -> float:
+    """When what a rule speaks of for the first time began: a driver that does not answer was asked
+    before it was given up.
+    """
+    since = device.reading.since_s
+    return now if rule.key not in OF_STATUS or since is None else min(max(since, 0.0), now)
 
 
 def _alert(rule: Rule, device: DeviceState, measured: Measured, since: float, utc: float) -> Alert:

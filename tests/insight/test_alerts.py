@@ -361,6 +361,18 @@ def test_a_device_that_is_away_while_the_driver_is_let_go_of_is_one_warning(away
     assert alert.lasted_s(host.now) == 25
 
 
+def test_a_device_is_away_for_as_long_as_it_says():
+    host = Host()
+    host.tick(2)
+    asked = host.now
+    host.now += 3
+    host.tick(4, status="timed_out", since_s=asked)
+    (alert,) = host.log.active
+    assert alert.since_s == asked
+    assert host.now - alert.since_s == host.store.frame.boottime_s - asked == 7
+    assert alert.since_utc_s == asked + 5e8
+
+
 @pytest.mark.parametrize("away", ["lost", "error", "timed_out", "pending"])
 def test_a_device_that_does_not_answer_is_not_slow_any_more(away):
     host = Host()
