@@ -156,6 +156,35 @@ async def test_a_row_says_how_long_its_device_has_not_answered():
             assert re.search(rf"% +{said} +\d.* STUCK", row), row
 
 
+@pytest.mark.parametrize(
+    ("then", "size", "shows"),
+    [
+        ("pending", (60, 15), r"not read for 7 s ✗ LOST · Let go"),
+        ("pending", (80, 24), r"✗ device lost ─"),
+        ("timed_out", (60, 15), r" 7 s .* ✗ LOST"),
+        ("timed_out", (80, 24), r"✗ device lost · Off the bus"),
+    ],
+)
+async def test_a_lost_device_of_which_nothing_more_is_known_is_said_to_have_been_lost(
+    then, size, shows
+):
+    records = list(demo_records(2, 3))
+    app = app_on(records)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        last: Frame = records[-1]  # type: ignore[assignment]
+        since = last.boottime_s + 1
+        for passed_s, status, detail in ((1, "lost", "Off the bus"), (8, then, "Let go.")):
+            away = DeviceReading(last.devices[0].uuid, status, since_s=since, detail=detail)
+            app.source.feed(
+                Frame(session="demo", seq=99 + passed_s, utc_s=last.utc_s + passed_s,
+                      boottime_s=last.boottime_s + passed_s, interval_s=1, host=last.host,
+                      devices=[away, *last.devices[1:]])
+            )  # fmt: skip
+            await settle(pilot)
+        assert re.search(shows, text_of(app)), text_of(app)
+
+
 async def test_a_device_of_which_nothing_comes_any_more_is_old_in_every_form():
     for size in SIZES[1:4]:
         records = list(demo_records(8, 3))

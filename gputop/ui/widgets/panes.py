@@ -332,7 +332,9 @@ def alert_text(device: DeviceView, pen: Pen, room: int) -> tuple[str, str]:
     if device.reading.status not in {"ok", "pending"} and device.reading.detail:
         # Nothing else on the pane matters now: what happened, and what to do.
         glyph = pen.glyphs.severity(severity)
-        said = f"{device.alerts[0].title} {pen.glyphs.dot} {text.clean(device.reading.detail)}"
+        worst = device.alerts[0]
+        detail = text.clean(worst.detail or device.reading.detail)
+        said = f"{worst.title} {pen.glyphs.dot} {detail}"
         return text.fit(f"{glyph} {said}", room), severity
     pieces = [_alert_piece(device, alert.title, alert.rule, alert.detail, room)
               for alert in device.alerts]  # fmt: skip

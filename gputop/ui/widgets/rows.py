@@ -118,9 +118,14 @@ def _value(
 
 def _silent(line: Line, device: DeviceView, pen: Pen, ground: str) -> list[Segment]:
     """A device that does not answer: what, for how long, and what to do about it."""
-    role = device.severity or "dim"
-    glyph = pen.glyphs.severity(device.severity) + " " if device.severity else ""
-    line.add(f" {glyph}{state_text(device, pen)}", pen.palette.style(role, bold=True))
+    if device.reading.status == "pending":  # which is no fault: those it had before stand beside
+        line.add(f" {state_text(device, pen)}", pen.palette.style("dim", bold=True))
+        word, severity = short_alert(device, pen)
+        line.add(f" {word}" if word else "", pen.palette.style(severity, bold=True))
+    else:
+        role = device.severity or "dim"
+        glyph = pen.glyphs.severity(device.severity) + " " if device.severity else ""
+        line.add(f" {glyph}{state_text(device, pen)}", pen.palette.style(role, bold=True))
     if device.reading.detail:
         line.add(f" {pen.glyphs.dot} {text.clean(device.reading.detail)}", pen.palette.style("dim"))
     return line.segments(pen.palette.style("text"))
