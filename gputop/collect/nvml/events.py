@@ -53,8 +53,8 @@ class EventWatcher:
         """Hear what happens from now on. Called by the keeper's thread, with the library open."""
         if self._set is None:
             made = ctypes.c_void_p()
-            create = "nvmlEventSetCreate", ctypes.byref(made)
-            if self._library.call(self._set_meter, *create) != abi.SUCCESS:
+            code = self._library.call(self._set_meter, "nvmlEventSetCreate", ctypes.byref(made))
+            if code != abi.SUCCESS:
                 return
             self._set = made
         with self._lock:
