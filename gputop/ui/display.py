@@ -82,6 +82,8 @@ class Pacer:
 
     ANSWER_DEADLINE_S = 1.0
     """A terminal that has not answered by then may be one that never does."""
+    FIRST_ANSWER_S = 0.3
+    """Where a terminal answers, its first answer comes by then, but over the slowest links."""
     FIRST_BURST_BYTES = 4096
     """What may follow the first frame before that deadline."""
     ASK_AGAIN_S = 10.0
@@ -130,9 +132,12 @@ class Pacer:
 
     def answer_expected_in(self, now: float) -> float:
         """Seconds within which an answer should come; 0 where none will, or it is overdue."""
-        if not self.owed or self.last_answer_s is None:
+        if not self.owed:
             return 0.0
-        return max(0.0, self._asked_at + 1.5 * self.last_answer_s + 0.05 - now)
+        usual_s = self.FIRST_ANSWER_S
+        if self.last_answer_s is not None:
+            usual_s = 1.5 * self.last_answer_s + 0.05
+        return max(0.0, self._asked_at + usual_s - now)
 
     def forget_flight(self) -> None:
         """Expect no more answers, as after the terminal was given to somebody else."""
@@ -466,6 +471,11 @@ class StoppableDriver(LinuxDriver):
             self.resume_application_mode()
             self._app.notify(NOBODY_CONTINUES, timeout=5)
 
+    def _query_in_band_window_resize(self) -> None:
+        """Ask nothing: SIGWINCH tells of another size, and the answer would be typed into the shell
+        of who leaves before it comes.
+        """
+
     def start_application_mode(self) -> None:
         """Set the terminal up."""
         if self._has_terminal():
@@ -712,6 +722,7 @@ def seam_is_intact() -> bool:
                 callable(LinuxDriver._sigcont_application),
                 callable(App.post_display_hook),
                 callable(LinuxDriver._request_terminal_sync_mode_support),
+                callable(LinuxDriver._query_in_band_window_resize),
                 {"XTermParser", "SelectSelector", "getincrementaldecoder"}
                 <= _names_in(LinuxDriver.run_input_thread),
                 WriterThread(StringIO())._queue.qsize() == 0,
@@ -870,8 +881,6 @@ def _restore_sequence(driver: LinuxDriver) -> str:
         "\x1b[?2004l",  # Bracketed paste.
         "\x1b[?7h",  # Line wrap.
     ]
-    if driver._in_band_window_resize:
-        parts.append("\x1b[?2048l")
     if driver._mouse:
         parts.append("\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l")
     # The keyboard protocol belongs to the alternate screen: it goes first.

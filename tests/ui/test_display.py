@@ -995,6 +995,21 @@ def test_leaving_does_not_leave_answers_for_the_shell() -> None:
         assert "2026" not in terminal.text()
 
 
+@pytest.mark.parametrize("plain", [False, True], ids=["diff", "plain"])
+def test_who_leaves_at_once_leaves_no_answers_either(plain: bool) -> None:
+    """The terminal has never answered until then."""
+    shell = ["sh", "-c", f"{APP[0]} {APP[1]}; echo back; cat"]
+    env = {"PYTHONPATH": ROOT, "GPUTOP_DISPLAY": "plain" if plain else ""}
+    with Terminal(shell, env=env, answer_delay_s=0.2) as terminal:
+        terminal.wait_for("step 0 keys 0$")
+        terminal.type("q")
+        terminal.wait_for("back")
+        terminal.wait_quiet(0.6)
+        assert "2048" not in terminal.text()
+        if not plain:
+            assert "2026" not in terminal.text()
+
+
 def test_when_the_diff_fails_textual_draws(tmp_path: Path) -> None:
     report = tmp_path / "report"
     with run_app(env={"DISPLAY_REPORT": str(report)}) as terminal:
