@@ -14,7 +14,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +35,7 @@ RATIOS = {
 """How many times as long as in a control run a step may take. The shorter a step is, the more a
 busy machine adds to it.
 """
+TRIES = 3
 
 
 @pytest.fixture
@@ -65,30 +66,44 @@ class Control:
             self._known[absent] = self._observe(replace(NOTHING, absent=absent))
         return self._known[absent]
 
-    def check_paces(self, paces: Mapping[str, float], absent: tuple[str, ...] = ()) -> None:
-        """See that no step took much longer than where nothing is wrong."""
+    def check_paces(
+        self, paces: Mapping[str, float], again: Callable[[], Mapping[str, float]],
+        absent: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        """See that no step takes much longer than where nothing is wrong. What is slow once and
+        not `again` was the machine's doing: another program had it.
+        """
         usual = self.run(absent).paces
-        if slow := {step for step in paces if paces[step] > RATIOS[step] * usual[step]}:
-            # The machine may have been idle then and busy now.
-            again = self._observe(replace(NOTHING, absent=absent)).paces
-            usual.update({step: max(usual[step], again[step]) for step in again})
-            slow = {step for step in slow if paces[step] > RATIOS[step] * usual[step]}
-        assert slow == set(), (paces, usual)
+        slow, tried = set(paces), [paces]
+        while slow := slow & {step for step in paces if paces[step] > RATIOS[step] * usual[step]}:
+            assert len(tried) < TRIES, (slow, tried, usual)
+            # The machine may have been idle at the control run.
+            now = self._observe(replace(NOTHING, absent=absent)).paces
+            usual.update({step: max(usual[step], now[step]) for step in now})
+            paces = again()
+            tried.append(paces)
 
-    def check(self, seen: Observed, absent: tuple[str, ...] = ()) -> None:
+    def check(self, fault: Fault) -> None:
         """See that nothing is slower, and nothing else is said of the devices that are well."""
-        usual = self.run(absent)
+        seen, usual = self._observe(fault), self.run(fault.absent)
         assert seen.panes == usual.panes
         well = [f"GPU {index}" for index in WELL]
         here, there = ({name: one.told[name] for name in well} for one in (seen, usual))
         assert differences(here, there) == []
         assert seen.fresh >= usual.fresh / 2
-        self.check_paces(seen.paces, absent)
+        self.check_paces(seen.paces, lambda: self._observe(fault).paces, fault.absent)
+
+    def check_trouble(self, trouble: Trouble, library: Path | None = None) -> None:
+        """See the same where there is no driver to read."""
+        self.check_paces(
+            self._observe.trouble(trouble, library).paces,
+            lambda: self._observe.trouble(trouble, library).paces,
+        )
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_a_device_fault(observe: Observer, control: Control, fault: Fault) -> None:
-    control.check(observe(fault), fault.absent)
+def test_a_device_fault(control: Control, fault: Fault) -> None:
+    control.check(fault)
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.returns], ids=str)
@@ -113,11 +128,9 @@ def test_a_device_that_was_ill_is_well_again(
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
-def test_a_driver_that_cannot_be_opened(
-    observe: Observer, control: Control, trouble: Trouble
-) -> None:
+def test_a_driver_that_cannot_be_opened(control: Control, trouble: Trouble) -> None:
     """The screen shows the CPU and what to do; the commands say the same and fail."""
-    control.check_paces(observe.trouble(trouble).paces)
+    control.check_trouble(trouble)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
@@ -160,8 +173,8 @@ CORRUPT = Trouble("corrupt", r"libnvidia-ml\.so\.1", r"[Rr]einstall|Install")
 
 
 @pytest.mark.skipif(real_driver(), reason="this machine has an NVIDIA driver: it is not absent")
-def test_the_library_is_absent(observe: Observer, control: Control, tmp_path: Path) -> None:
-    control.check_paces(observe.trouble(NO_LIBRARY, tmp_path).paces)
+def test_the_library_is_absent(control: Control, tmp_path: Path) -> None:
+    control.check_trouble(NO_LIBRARY, tmp_path)
 
 
 @pytest.mark.skipif(real_driver(), reason="this machine has an NVIDIA driver: it is not absent")
@@ -177,8 +190,8 @@ def test_the_library_is_absent_and_then_there(
     terminal.check_leaves()
 
 
-def test_a_corrupt_library(observe: Observer, control: Control, tmp_path: Path) -> None:
-    control.check_paces(observe.trouble(CORRUPT, corrupt(tmp_path / "corrupt")).paces)
+def test_a_corrupt_library(control: Control, tmp_path: Path) -> None:
+    control.check_trouble(CORRUPT, corrupt(tmp_path / "corrupt"))
 
 
 def check_ages_grow(terminal: Gputop, pattern: str) -> None:
