@@ -158,6 +158,8 @@ def _check_report(path: Path) -> None:
 def _path(name: str | None) -> Path | None:
     if name is None:
         return None
+    if name == "-":  # stdout is the command's
+        raise UsageError("--report writes a file; without it the report goes to stderr.")
     from pathlib import Path
 
     return Path(name)

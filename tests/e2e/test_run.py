@@ -462,6 +462,14 @@ def test_where_no_report_can_be_is_said_before_the_command_s_hours(begin, folder
     assert not list(folder.iterdir())
 
 
+def test_a_report_to_stdout_would_be_in_the_command_s(begin, folder):
+    process = begin(["touch", "ran"], "--report", "-")
+    said = "gputop: --report writes a file; without it the report goes to stderr.\n"
+    assert process.communicate(timeout=PATIENCE_S) == ("", said)
+    assert process.returncode == 2
+    assert not list(folder.iterdir())
+
+
 @pytest.mark.parametrize("flags", [(), ("-o", "a.ndjson")], ids=["", "recorded"])
 @pytest.mark.parametrize("most", [5, 6, 7, 8, 9, 12])
 def test_without_a_free_descriptor_it_is_said_and_the_command_s_end_is_ours(
