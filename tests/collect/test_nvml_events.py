@@ -94,6 +94,30 @@ def test_a_device_that_hangs_as_it_is_registered_keeps_no_other_unheard(tmp_path
         assert [event.code for event in gather(probe, 1)] == [31]
 
 
+def test_a_device_that_is_opened_again_and_again_hangs_in_one_registration(tmp_path: Path) -> None:
+    hang = f"device.0.call.{REGISTER}.hang"
+    lost = "device.0.call.nvmlDeviceGetTemperature*.error"
+
+    def registrations() -> int:
+        return sum((call.device, call.symbol) == (0, REGISTER) for call in scenario.calls())
+
+    def open_again() -> None:
+        scenario.set(lost, 15)
+        probe.until(lambda told: told.statuses == ["lost", "ok"])
+        scenario.remove(lost)
+        probe.until(lambda told: told.statuses == ["ok", "ok"])
+
+    with machine(tmp_path, {"count": 2, hang: "forever"}, scale=0.1) as (scenario, probe):
+        probe.ready(2)
+        for _ in range(3):
+            open_again()
+        assert registrations() == 1
+        scenario.remove(hang)
+        probe.until(lambda _: registrations() == 2)
+        scenario.set("device.0.xid.0", "31 seq=1")
+        assert [event.code for event in gather(probe, 1)] == [31]
+
+
 def test_a_release_that_is_called_off_at_once_makes_no_event_two(tmp_path: Path) -> None:
     """What waits for events is still inside the driver then."""
     hang = "device.0.call.nvmlDeviceGetUtilizationRates.hang"

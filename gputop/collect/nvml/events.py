@@ -6,7 +6,7 @@ import ctypes
 import threading
 import time
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from gputop.collect.nvml import abi
 from gputop.collect.nvml.driver_time import boottime, utc_now
@@ -19,6 +19,13 @@ XID_CRITICAL_ERROR = 0x8
 LONGEST_WAIT_S = 0.5
 MOST_EVENTS = 1000
 """Events kept for a loop that does not fetch them; older ones go."""
+
+
+class _Opened(NamedTuple):
+    """A device's handle, and in which opening of the library it is good."""
+
+    handle: Any
+    generation: int
 
 
 class EventWatcher:
@@ -37,6 +44,8 @@ class EventWatcher:
         self._meter, self._set_meter = Meter(), Meter()
         self._lock = threading.Lock()
         self._registrations = 0
+        self._to_register: dict[str, _Opened | None] = {}
+        """By UUID, while a thread registers the device: as what it was opened since."""
         self._set: ctypes.c_void_p | None = None
         self._watching = False
         self._uuids: dict[int, str] = {}
@@ -75,11 +84,16 @@ class EventWatcher:
             self._library.call(self._set_meter, "nvmlEventSetFree", event_set)
 
     def watch(self, handle: Any, uuid: str) -> None:
-        """Have a device that was just opened heard too, from any thread."""
-        threading.Thread(
-            target=self._register, args=(handle, uuid, self._library.generation),
-            name="gpu-register", daemon=True,
-        ).start()  # fmt: skip
+        """Have a device that was just opened heard too, from any thread. One that is opened again
+        and again, and hangs as it is registered, has one thread hanging and no more.
+        """
+        with self._lock:
+            is_busy = uuid in self._to_register
+            self._to_register[uuid] = _Opened(handle, self._library.generation)
+        if not is_busy:
+            threading.Thread(
+                target=self._register_all, args=(uuid,), name="gpu-register", daemon=True
+            ).start()
 
     def take(self) -> list[Event]:
         """Every event since the last call, once."""
@@ -93,18 +107,29 @@ class EventWatcher:
         missed, self._missed = self._missed, None
         return missed
 
-    def _register(self, handle: Any, uuid: str, generation: int) -> None:
+    def _register_all(self, uuid: str) -> None:
+        while (opened := self._next_opened(uuid)) is not None:
+            self._register(opened, uuid)
+
+    def _next_opened(self, uuid: str) -> _Opened | None:
+        with self._lock:
+            opened = self._to_register.pop(uuid)
+            if opened is not None:
+                self._to_register[uuid] = None
+            return opened
+
+    def _register(self, opened: _Opened, uuid: str) -> None:
         """Add a device to the set. One that knows no events says so, and is simply not heard."""
         if not self._library.enter():
             return
         try:
-            if self._set is None or generation != self._library.generation:
+            if self._set is None or opened.generation != self._library.generation:
                 return  # it is opened, and told of, again
-            self._uuids[handle.value] = uuid
+            self._uuids[opened.handle.value] = uuid
             with self._lock:
                 self._registrations += 1
             self._library.call(
-                Meter(), "nvmlDeviceRegisterEvents", handle,
+                Meter(), "nvmlDeviceRegisterEvents", opened.handle,
                 ctypes.c_ulonglong(XID_CRITICAL_ERROR), self._set,
             )  # fmt: skip
         finally:
