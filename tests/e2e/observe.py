@@ -18,7 +18,7 @@ from gputop.export.json_format import document
 from tests.e2e.beside import Beside, start_record
 from tests.e2e.conftest import Driver, moving
 from tests.e2e.faults import AGES, SHORT, SIZE, Fault, Trouble
-from tests.e2e.program import Gputop, Program, Records, Run, Start, wait_flat
+from tests.e2e.program import PATIENCE_S, Gputop, Program, Records, Run, Start, wait_flat
 from tests.e2e.said import (
     Document,
     Told,
@@ -229,10 +229,19 @@ class Observer:
         return record.end()
 
 
+def saved_at_last(fault: Fault, terminal: Gputop) -> Document:
+    """What `e` writes once there is nothing to come: what is new, such as a MIG instance, is read
+    twice before it has rates, and every collector looks for it at a time of its own.
+    """
+    until = time.monotonic() + PATIENCE_S
+    while missing := to_come(fault, saved := looked_at(fault, terminal.saved_snapshot())):
+        assert time.monotonic() < until, missing
+    return saved
+
+
 def compare(seen: Observed, terminal: Gputop, fault: Fault, said: Mapping[str, Document]) -> None:
     """See that the screen, what `e` writes of it, and every command say the same."""
-    saved = looked_at(fault, terminal.saved_snapshot())
-    assert not (missing := to_come(fault, saved)), missing
+    saved = saved_at_last(fault, terminal)
     for index, device in enumerate(d for d in saved["devices"] if d["parent"] is None):
         check_pane(terminal, index, device, fault.unsteady)
     seen.panes = [without_charts(terminal.device(index)) for index in WELL]
