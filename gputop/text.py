@@ -49,7 +49,7 @@ DEFAULT_UNITS = Units()
 
 # --- Text that others wrote ---------------------------------------------------------------------
 
-_CATEGORIES_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mc"})
+_CATEGORIES_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _INVISIBLE = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0})
 """Letters and marks that draw nothing (Unicode's Default_Ignorable, and the blank Braille cell)."""
 _OF_NO_SURE_WIDTH = (
@@ -72,34 +72,45 @@ def _safe_character(code: int) -> str:
     if code in _INVISIBLE or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF:
         return REPLACEMENT
     category = unicodedata.category(chr(code))
-    if category in _CATEGORIES_UNSAFE or any(code in codes for codes in _OF_NO_SURE_WIDTH):
+    if category in _CATEGORIES_UNSAFE:
         return REPLACEMENT
     return " " if category == "Zs" else chr(code)
+
+
+def _drawable_character(code: int) -> str:
+    """The same where it is drawn in cells."""
+    if unicodedata.category(chr(code)) == "Mc" or any(code in codes for codes in _OF_NO_SURE_WIDTH):
+        return REPLACEMENT
+    return _safe_character(code)
 
 
 class _SafeCharacters(dict[int, str]):
     """A `str.translate` table that fills itself, up to a bound."""
 
+    def __init__(self, safe: Callable[[int], str]) -> None:
+        self._safe = safe
+
     def __missing__(self, code: int) -> str:
-        safe = _safe_character(code)
+        safe = self._safe(code)
         if len(self) < _MOST_REMEMBERED:
             self[code] = safe
         return safe
 
 
-_SAFE = _SafeCharacters()
+_SAFE, _DRAWABLE = _SafeCharacters(_safe_character), _SafeCharacters(_drawable_character)
 
 
-def clean(text: str, limit: int | None = None) -> str:
+def clean(text: str, limit: int | None = None, *, drawn: bool = True) -> str:
     """Untrusted text, safe to print: each unsafe character becomes exactly one visible one.
 
     C0 controls and DEL become their control pictures (ESC is ``␛``); C1 controls, bidirectional
     and zero-width characters, variation selectors, surrogates, line separators, private and
-    unassigned code points, and what is not as wide in every terminal, become U+FFFD; every kind
-    of space becomes a space. With `limit` the result takes at most that many cells.
+    unassigned code points become U+FFFD, and so does what is not as wide in every terminal, unless
+    it is not `drawn` in cells, as in a file for programs; every kind of space becomes a space.
+    With `limit` the result takes at most that many cells.
     """
     if not (text.isascii() and text.isprintable()):
-        text = text.translate(_SAFE)
+        text = text.translate(_DRAWABLE if drawn else _SAFE)
     return text if limit is None else fit(text, limit)
 
 

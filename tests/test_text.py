@@ -83,6 +83,12 @@ def test_clean(text, safe):
     assert clean(text) == safe
 
 
+@pytest.mark.parametrize("text", ["हिन्दी", "தமிழ்", "\U0001f1e9\U0001f1ea"])
+def test_a_file_keeps_what_no_terminal_draws_for_sure(text):
+    assert clean(text, drawn=False) == text
+    assert "�" in clean(text)
+
+
 def test_clean_limits_cells():
     assert clean("日本語", 4) == "日…"
     assert clean("abc", 3) == "abc"

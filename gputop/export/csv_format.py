@@ -91,7 +91,7 @@ def _safe(cell: _Cell) -> str | float:
         return "true" if cell else "false"
     if not isinstance(cell, str):
         return cell
-    text = clean(cell)
+    text = clean(cell, drawn=False)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

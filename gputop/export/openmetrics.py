@@ -81,7 +81,7 @@ class _Page:
 
 def _escape(text: str) -> str:
     """Text made safe, with backslash and quote escaped; `clean` leaves no line feed to escape."""
-    return clean(text).replace("\\", "\\\\").replace('"', '\\"')
+    return clean(text, drawn=False).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _labels(labels: Labels) -> str:

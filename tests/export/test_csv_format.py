@@ -100,3 +100,8 @@ def test_a_name_that_looks_like_a_number_with_a_sign_is_text():
     hello = sample_hello(devices=[DeviceInfo(uuid=UUIDS[0], name="-1")])
     frame = sample_frame(devices=[])
     assert rows(devices_table(hello, frame))[0]["name"] == "'-1"
+
+
+def test_a_name_keeps_letters_that_no_terminal_draws_for_sure():
+    hello = sample_hello(devices=[DeviceInfo(uuid=UUIDS[0], name="हिन्दी")])
+    assert rows(devices_table(hello, sample_frame(devices=[])))[0]["name"] == "हिन्दी"
