@@ -107,7 +107,11 @@ class Gputop(Terminal):
         self.wait_for(lambda terminal: not terminal.find(pattern))
 
     def press(self, *keys: str, shows: str = "", hides: str = "") -> re.Match[str] | None:
-        """Press keys, and wait for what comes of it."""
+        """Press keys, and wait for what comes of it. What is to go is waited for first: of Esc and
+        a key at once the terminal makes Alt and that key.
+        """
+        if hides:
+            self.wait_for(hides)
         self.type(*keys)
         if hides:
             self.wait_gone(hides)
