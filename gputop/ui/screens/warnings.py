@@ -53,7 +53,7 @@ class Columns(Struct, frozen=True):
 
 
 WIDE = Columns(since=12, lasted=12, where=18)
-NARROW = Columns(since=9, lasted=9, where=3)
+NARROW = Columns(since=9, lasted=11, where=3)
 """Where it is narrow a device is its index."""
 
 
