@@ -504,6 +504,10 @@ class StoppableDriver(LinuxDriver):
         self._enable_mouse_support()
         self._enable_bracketed_paste()
         self._disable_line_wrap()
+        self._draw_again()
+
+    def _draw_again(self) -> None:
+        """The terminal is ours, and shows anything."""
         self._app.refresh(layout=True)
 
 
@@ -539,9 +543,13 @@ class DisplayDriver(StoppableDriver):
 
     def start_application_mode(self) -> None:
         """Set the terminal up, and draw from then on."""
+        was_ours = self._has_terminal()
         super().start_application_mode()
-        if self._has_terminal():
+        if not was_ours and self._has_terminal():
             self.frames.resume()
+
+    def _draw_again(self) -> None:
+        self.frames.resume()
 
     def stop_application_mode(self) -> None:
         """Give the terminal back, however stuck it is, until `start_application_mode`."""

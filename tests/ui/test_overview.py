@@ -138,6 +138,13 @@ async def test_the_last_good_value_stays_greyed_when_a_device_stops_answering():
         assert "no answer for 5 s" in text_of(app)
 
 
+def later(last: Frame, passed_s: float, reading: DeviceReading) -> Frame:
+    """A frame so long after another one, with another reading of the first device."""
+    return Frame(session="demo", seq=99 + int(passed_s), utc_s=last.utc_s + passed_s,
+                 boottime_s=last.boottime_s + passed_s, interval_s=1, host=last.host,
+                 devices=[reading, *last.devices[1:]])  # fmt: skip
+
+
 async def test_a_row_says_how_long_its_device_has_not_answered():
     records = list(demo_records(4, 3))
     app = app_on(records)
@@ -146,11 +153,7 @@ async def test_a_row_says_how_long_its_device_has_not_answered():
         last: Frame = records[-1]  # type: ignore[assignment]
         for passed_s, said in ((7, "7 s"), (125, "2 m 05 s"), (725, "12 m")):
             silent = DeviceReading(last.devices[0].uuid, "timed_out", since_s=last.boottime_s)
-            app.source.feed(
-                Frame(session="demo", seq=99 + passed_s, utc_s=last.utc_s + passed_s,
-                      boottime_s=last.boottime_s + passed_s, interval_s=1, host=last.host,
-                      devices=[silent, *last.devices[1:]])
-            )  # fmt: skip
+            app.source.feed(later(last, passed_s, silent))
             await settle(pilot)
             (row,) = [line for line in text_of(app).splitlines() if line.startswith("  0 ")]
             assert re.search(rf"% +{said} +\d.* STUCK", row), row
@@ -176,11 +179,7 @@ async def test_a_lost_device_of_which_nothing_more_is_known_is_said_to_have_been
         since = last.boottime_s + 1
         for passed_s, status, detail in ((1, "lost", "Off the bus"), (8, then, "Let go.")):
             away = DeviceReading(last.devices[0].uuid, status, since_s=since, detail=detail)
-            app.source.feed(
-                Frame(session="demo", seq=99 + passed_s, utc_s=last.utc_s + passed_s,
-                      boottime_s=last.boottime_s + passed_s, interval_s=1, host=last.host,
-                      devices=[away, *last.devices[1:]])
-            )  # fmt: skip
+            app.source.feed(later(last, passed_s, away))
             await settle(pilot)
         assert re.search(shows, text_of(app)), text_of(app)
 
