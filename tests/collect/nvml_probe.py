@@ -19,10 +19,13 @@ import msgspec
 from gputop.collect.backend import Answers, Tick
 from gputop.model.frame import DeviceReading
 from tests.fake_driver import Scenario, build
+from tests.waiting import readable
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
 """A net for a test that waits for what never comes; nothing is measured by it."""
+FOREVER_S = 10 * PATIENCE_S
+"""Who waited so long would not be waited for."""
 
 
 class Step(msgspec.Struct):
@@ -39,8 +42,6 @@ class Told(msgspec.Struct):
 
     answers: Answers
     needs_restart: bool
-    took_s: float
-    """How long the command kept the calling thread."""
 
     def reading(self, number: int = 0) -> DeviceReading:
         return self.answers.readings[number]
@@ -61,6 +62,7 @@ class Probe:
         assert self.process.stdout is not None
         self.process.stdin.write(msgspec.json.encode(step) + b"\n")
         self.process.stdin.flush()
+        assert readable(self.process.stdout, timeout_s=PATIENCE_S), f"{step.do} does not return"
         line = self.process.stdout.readline()
         assert line, f"the child died: {self.process.wait(PATIENCE_S)}"
         return msgspec.json.decode(line, type=Told)
@@ -155,7 +157,6 @@ def main() -> None:
     number = 0
     for line in sys.stdin.buffer:
         step = msgspec.json.decode(line, type=Step)
-        began = time.monotonic()
         if step.do == "tick":
             number += 1
             boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -163,8 +164,7 @@ def main() -> None:
             devices.wait(step.wait_s)
         else:
             plain.get(step.do, lambda: None)()
-        took = time.monotonic() - began
-        told = Told(devices.answers(), devices.needs_restart, took)
+        told = Told(devices.answers(), devices.needs_restart)
         sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
         sys.stdout.buffer.flush()
     os._exit(0)

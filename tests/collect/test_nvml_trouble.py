@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.collect.nvml_probe import Told, machine
+from tests.collect.nvml_probe import FOREVER_S, Told, machine
 from tests.fake_driver import Scenario
 
 FAST = 0.1
@@ -31,11 +31,10 @@ def test_a_call_that_hangs(tmp_path: Path) -> None:
         assert not any(letter.isdigit() for letter in hung.detail)
         before = told.reading(0).read_at.fast
         inside = len(calls_on(scenario, 1))
-        later = probe.tick()
+        later = probe.tick(wait_s=FOREVER_S)  # which returns: it is not waited for
         assert later.reading(0).read_at.fast != before, "siblings go on"
         assert later.reading(1).since_s == hung.since_s
         assert len(calls_on(scenario, 1)) == inside, "it is not asked again"
-        assert later.took_s < 4, "and not waited for"
         scenario.remove(HANG)
         told = probe.until(lambda told: told.statuses == ["ok", "ok", "ok"])
     assert told.reading(1).since_s is None
