@@ -76,6 +76,10 @@ def test_no_driver_exits_with_3():
     [
         (("--wait", "soon"), "a time from 0.1"),
         (("--demo", "--devices", "77", "--wait", "0.2"), "No device of this machine is called 77"),
+        (
+            ("--demo", "--devices", "0,77", "--wait", "0.2"),
+            "No device of this machine is called 77",
+        ),
         (("--format", "xml"), "xml"),
     ],
 )

@@ -100,8 +100,10 @@ class Past(Protocol):
     def look_back(self, since_s: float, until_s: float) -> None:
         """Begin to read what happened between two moments (CLOCK_BOOTTIME), without blocking."""
 
-    def events(self, inventory: Iterable[DeviceInfo]) -> list[Event]:
-        """What was read, once."""
+    def events(self, inventory: Iterable[DeviceInfo], all_named: bool) -> list[Event]:
+        """What was read, once: what a device of `inventory` was through, and the rest when
+        `all_named` says that it is of none.
+        """
 
 
 class Machine(Struct):

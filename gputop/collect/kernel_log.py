@@ -69,6 +69,8 @@ class KernelLog:
         self._path = path or KMSG
         self._journal = () if path else tuple(journal)
         self._found: deque[Sequence[LoggedXid]] = deque()
+        self._unnamed: list[LoggedXid] = []
+        """Of devices that are not known, as far as was seen."""
 
     def start(self) -> None:
         """Begin to read all of it, in a thread."""
@@ -80,12 +82,18 @@ class KernelLog:
             target=self._read, args=(since_s, until_s), name="kernel-log", daemon=True
         ).start()
 
-    def events(self, inventory: Iterable[DeviceInfo]) -> list[Event]:
-        """The Xids that were read since the last call, as events."""
-        if not self._found:
+    def events(self, inventory: Iterable[DeviceInfo], all_named: bool) -> list[Event]:
+        """The Xids that were read and not handed out yet, as events. Those of a bus where no
+        device of `inventory` sits are kept back until `all_named` says that none will.
+        """
+        if not self._found and not self._unnamed:
             return []
         by_bus = {bus_of(info.bus_id): info.uuid for info in inventory if info.parent is None}
-        return _as_events(self._found.popleft(), by_bus)
+        read = self._unnamed
+        while self._found:
+            read.extend(self._found.popleft())
+        self._unnamed = [] if all_named else [xid for xid in read if xid.bus not in by_bus]
+        return _as_events((xid for xid in read if all_named or xid.bus in by_bus), by_bus)
 
     def _read(self, since_s: float, until_s: float) -> None:
         try:

@@ -6,7 +6,7 @@ import gc
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import NamedTuple
 
@@ -14,11 +14,21 @@ import gputop
 from gputop.collect.backend import Answers, Machine, Tick
 from gputop.collect.clock import Clock, SystemClock, next_tick
 from gputop.collect.host import KnowsDriver
-from gputop.collect.selection import Selection
+from gputop.collect.selection import NotFound, Selection
 from gputop.collect.writer import Kind, Wake, Writer
 from gputop.model.codec import encode
 from gputop.model.commands import Command, ReadSlow, Release, Retake, SetInterval
-from gputop.model.frame import SCHEMA_VERSION, Cost, DriverInfo, DriverStatus, Event, Frame, Hello
+from gputop.model.frame import (
+    SCHEMA_VERSION,
+    Cost,
+    DeviceInfo,
+    DriverInfo,
+    DriverStatus,
+    Event,
+    Frame,
+    Hello,
+    is_nameless,
+)
 from gputop.scale import deadline_scale
 
 INTERVAL_LOW_S, INTERVAL_HIGH_S = 0.1, 60.0
@@ -88,7 +98,7 @@ class Ending(Enum):
     PARENT_GONE = "the parent went away"
     COUNTED = "the frames asked for were sent"
     RESTART = "the driver was replaced, so the process must start afresh"
-    UNKNOWN_DEVICES = "a device was asked for that is not there"
+    NOT_FOUND = "a device was asked for that is not there"
     WRITE_FAILED = "writing failed"
     SIGNAL = "a signal"
 
@@ -116,7 +126,8 @@ class Collector:
         self._ending: Ending | None = None
         self._answers = Answers(DriverInfo())
         self._told = b""
-        self._unknown: list[str] = []
+        self._sought = self._selection.not_found([])
+        self._not_found = NotFound()
         self._ticks = self._frames = self._events = 0
         self._counted = options.counted
         self._parent = os.getppid()
@@ -134,9 +145,9 @@ class Collector:
         return self._answers.driver
 
     @property
-    def unknown_devices(self) -> list[str]:
-        """Selectors that mean no device of this machine."""
-        return self._unknown
+    def not_found(self) -> NotFound:
+        """Devices that were asked for and are not there."""
+        return self._not_found
 
     @property
     def has_devices(self) -> bool:
@@ -251,10 +262,12 @@ class Collector:
         """
         answers = self._machine.devices.answers()
         self._look_for_all(answers, answered)
-        if self._machine.past is not None and answers.unheard is not None:
-            self._machine.past.look_back(*answers.unheard)
-        if self._machine.past is not None and self._found_all:
-            answers.events = [*self._machine.past.events(answers.inventory), *answers.events]
+        if (past := self._machine.past) is not None:
+            if answers.unheard is not None:
+                past.look_back(*answers.unheard)
+            named = self._found_all and not _may_be_named(answers.inventory, answers)
+            known = past.events(answers.inventory, named)
+            answers.events = [*known, *answers.events]
         self._answers = self._selection.apply(answers)
         if not self._know_selected(answers):
             return
@@ -291,15 +304,15 @@ class Collector:
         """Look for devices that were asked for and are not there: with a reader that listens an
         event says so, without one it is the end (False).
         """
-        unknown = self._selection.unknown(answers.inventory)
-        self._seeking = not set(unknown) <= set(self._unknown)
-        if not self._seeking or not self._has_settled():
+        self._sought = sought = self._selection.not_found(answers.inventory)
+        self._seeking = not set(sought.selectors) <= set(self._not_found.selectors)
+        if not self._seeking or not self._has_settled() or _may_be_named(sought.nameless, answers):
             return True
-        self._seeking, self._unknown = False, unknown
+        self._seeking, self._not_found = False, sought
         if not self._options.control:
-            self.leave(Ending.UNKNOWN_DEVICES)
+            self.leave(Ending.NOT_FOUND)
             return False
-        text = f"No device of this machine is called {', '.join(unknown)}."
+        text = f"{sought}."
         utc, boottime = self._clock.utc(), self._clock.boottime()
         self._send_event(Event(self._session, 0, utc, boottime, "log", text=text))
         return True
@@ -331,6 +344,7 @@ class Collector:
             boottime_s=0.0,
             simulated=self._machine.simulated,
             with_args=self._options.with_args,
+            not_found=list(self._sought.selectors),
         )
         if (told := encode(hello)) == self._told:
             return
@@ -399,6 +413,12 @@ class Collector:
     def _step(self, now: float) -> float:
         impatient = now - self._watching_since < IMPATIENT_S
         return IMPATIENT_STEP_S if impatient else PATIENT_STEP_S
+
+
+def _may_be_named(infos: Iterable[DeviceInfo], answers: Answers) -> bool:
+    """Whether one of these devices may yet say who it is: it was asked, and has time left."""
+    nameless = {info.uuid for info in infos if is_nameless(info.uuid)}
+    return any(r.uuid in nameless and r.status == "pending" for r in answers.readings)
 
 
 def clamp_interval(seconds: float) -> float:

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from gputop.collect.backend import Answers
-from gputop.model.frame import DeviceInfo
+from gputop.model.frame import DeviceInfo, is_nameless
+
+
+class NotFound(Struct, frozen=True):
+    """Devices that were asked for and are not there, as far as can be told."""
+
+    selectors: Sequence[str] = ()
+    nameless: Sequence[DeviceInfo] = ()
+    """Those that do not say who they are: one of them may be meant."""
+
+    def __str__(self) -> str:
+        """That, as a sentence without its end."""
+        said = f"No device of this machine is called {', '.join(self.selectors)}"
+        if not self.nameless:
+            return said
+        names = ", ".join(device.name for device in self.nameless)
+        return f"{said}, but not every one says who it is ({names})"
 
 
 class Selection:
@@ -21,10 +39,13 @@ class Selection:
         self._inventory: list[DeviceInfo] = []
         self._chosen: set[str] = set()
 
-    def unknown(self, inventory: Sequence[DeviceInfo]) -> list[str]:
+    def not_found(self, inventory: Sequence[DeviceInfo]) -> NotFound:
         """The selectors that mean no device, in the order they were given."""
         self._choose(inventory)
-        return [selector for selector in self._selectors if selector not in self._meant]
+        unknown = [selector for selector in self._selectors if selector not in self._meant]
+        by_index_only = all(selector.isdecimal() for selector in unknown)
+        nameless = [] if by_index_only else [d for d in inventory if is_nameless(d.uuid)]
+        return NotFound(unknown, nameless)
 
     def apply(self, answers: Answers) -> Answers:
         """The part of the answers that is about the chosen devices."""

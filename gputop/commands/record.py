@@ -14,9 +14,9 @@ from pathlib import Path
 from types import FrameType
 
 from gputop import text
-from gputop.commands.base import add_machine_arguments, end_with_any_thread, stream_arguments
+from gputop.commands.base import add_machine_arguments, end_with_any_thread, say, stream_arguments
 from gputop.errors import CollectorFailed, GputopError, UsageError
-from gputop.model.frame import AnyRecord, Frame
+from gputop.model.frame import AnyRecord, Event, Frame, Hello
 from gputop.query.literals import BadValue, duration, size
 from gputop.recording.background import BackgroundWriter
 from gputop.recording.rotation import RotatingWriter, Rotation
@@ -32,6 +32,8 @@ WITHOUT_READINGS_S = 10.0
 """So long after --duration, and an interval, it ends by its own clock, where no reading comes that
 could say so.
 """
+A_START_S = 60.0
+"""A recording of no device ends, and leaves no file, when it is no older than that."""
 LONGEST_WRITE_S = 0.2
 """How long a terminal that takes nothing is waited for."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -91,6 +93,8 @@ class _Recorder:
         self._first_s: float | None = None
         self._elapsed_s = 0.0
         self._said = ""
+        self._not_found: list[str] = []
+        self._listed = self._refused = False
         self._writer = BackgroundWriter(self._output, self._written)
 
     def run(self) -> int:
@@ -112,7 +116,8 @@ class _Recorder:
         self._source.stop()
         self._writer.close(None)
         progress.clear()
-        if not self._output.frames and (self._problem is not None or self._said):
+        nothing = not self._output.frames and (self._problem is not None or self._said)
+        if nothing or self._refused:
             self._output.discard()  # for the next attempt its name is free
         if self._problem is not None:
             raise self._problem
@@ -127,6 +132,8 @@ class _Recorder:
         if progress.is_on:
             files = f" and {self._output.files - 1} more" if self._output.files > 1 else ""
             progress.end(f"Wrote {self._summary()}{files}.")
+        if self._not_found:
+            say(f"Asked for and not found: {', '.join(self._not_found)}.")
         return 0
 
     def _is_done_within(self, wait_s: float) -> bool:
@@ -163,6 +170,17 @@ class _Recorder:
             self._elapsed_s = record.boottime_s - self._first_s
             if 0 < self._duration <= self._elapsed_s or 0 < self._max_size <= self._output.size:
                 self._end()
+        elif isinstance(record, Hello):
+            self._listed = self._listed or bool(record.devices)
+            self._not_found = record.not_found
+        elif isinstance(record, Event) and record.kind == "log" and self._has_nothing:
+            self._refused, self._problem = True, UsageError(record.text)
+            self._end()
+
+    @property
+    def _has_nothing(self) -> bool:
+        """Whether no device was ever seen, and what was recorded is too little to keep."""
+        return not self._listed and self._elapsed_s < A_START_S
 
     def _status(self, status: SourceStatus) -> None:
         if status.state == "stopped":

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from gputop.collect.control import listen
 from gputop.collect.loop import Collector, Ending, Options
+from gputop.collect.selection import NotFound
 from gputop.collect.writer import Wake, Writer
 from gputop.commands.base import add_machine_arguments, end_with_any_thread, machine_from, say
 from gputop.errors import GputopError, NoDriver, UsageError
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         NoDriver: at the end of `--count` there is no driver or no device.
         UsageError: `--devices` names one that is not there.
-        GputopError: the records cannot be written.
+        GputopError: it names one that may be a device that does not say who it is, or the records
+            cannot be written.
     """
     end_with_any_thread()
     return _Stream(args, _claim_stdout()).run()
@@ -108,9 +110,9 @@ class _Stream:
             case Ending.SIGNAL:
                 self._writer.finish_line(LAST_LINE_S)
                 return 128 + self._signal
-            case Ending.UNKNOWN_DEVICES:
+            case Ending.NOT_FOUND:
                 self._writer.finish_line(LAST_LINE_S)
-                raise UsageError(self._unknown_devices())
+                raise _not_found(self._collector.not_found)
         self._writer.drain()
         if ending is Ending.RESTART:
             if self._control:
@@ -146,12 +148,11 @@ class _Stream:
         counted = ["--counted", str(self._collector.counted)]
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], *counted])
 
-    def _unknown_devices(self) -> str:
-        names = ", ".join(self._collector.unknown_devices)
-        return (
-            f"No device of this machine is called {names}; "
-            "`gputop snapshot` lists its devices with their UUIDs."
-        )
+
+def _not_found(what: NotFound) -> GputopError:
+    if what.nameless:
+        return GputopError(f"{what}; `gputop doctor` says what works and what does not.")
+    return UsageError(f"{what}; `gputop snapshot` lists its devices with their UUIDs.")
 
 
 class _Events:

@@ -18,6 +18,14 @@ SCHEMA_VERSION = 1
 DriverStatus = Literal["starting", "ok", "absent", "failed", "stuck", "released"]
 DeviceStatus = Literal["ok", "pending", "timed_out", "lost", "error"]
 
+NAMELESS = "index:"
+"""What the UUID of a device begins with that has not said who it is; its index follows."""
+
+
+def is_nameless(uuid: str) -> bool:
+    """Whether it stands for a device that has not said who it is."""
+    return uuid.startswith(NAMELESS)
+
 
 class Record(msgspec.Struct, omit_defaults=True):
     """Base of every struct in a record: fields at their default are left out of the line."""
@@ -319,6 +327,8 @@ class Hello(Record, tag="hello"):
     boottime_s: float
     simulated: bool = False
     with_args: bool = False
+    not_found: list[str] = []
+    """What was asked for with ``--devices`` and is no device of the machine, or none yet."""
 
 
 class Frame(Record, tag="frame"):

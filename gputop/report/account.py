@@ -361,6 +361,8 @@ class Account:
 
     def _more_notes(self, devices: list[DeviceReport], by_job: bool) -> list[str]:
         notes = []
+        if devices and self._store.hello and (not_found := self._store.hello.not_found):
+            notes.append(f"Asked for and not found: {clean(', '.join(not_found))}.")
         if by_job and not any(device.used for device in devices):
             notes.append(NOBODY)
         if self._dropped:
@@ -402,7 +404,7 @@ def _why_no_devices(hello: Hello) -> str:
         return "The driver had not answered yet."
     if hello.devices:  # they were named, and it ended before they were read
         return ""
-    return clean(no_driver(hello.driver))
+    return clean(no_driver(hello.driver, hello.not_found))
 
 
 def _maybe(series: Series | None) -> Statistic | None:

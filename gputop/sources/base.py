@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -32,8 +32,12 @@ class SourceStatus(Struct, frozen=True):
     """The last line the collector wrote to stderr."""
 
 
-def no_driver(driver: DriverInfo) -> str:
-    """What to tell a user without a device: what happened, and what to do."""
+def no_driver(driver: DriverInfo, not_found: Sequence[str] = ()) -> str:
+    """What to tell a user without a device: what happened, and what to do. `not_found` is what was
+    asked for in vain.
+    """
+    if driver.status == "ok" and not_found:
+        return f"None of the devices that were asked for was found: {', '.join(not_found)}."
     if driver.status == "ok":
         return "The NVIDIA driver works, but there is no device behind it."
     said = " ".join(part for part in (driver.message, driver.remedy) if part)

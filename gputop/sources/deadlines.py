@@ -30,7 +30,7 @@ class Deadlines(NamedTuple):
     once_s: float = 20.0
     """The whole of a single reading."""
     answer_s: float = 4.0
-    """From the driver's opening to the devices' answers in a single reading."""
+    """From when the first device is listed to the devices' answers in a single reading."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deadlines:

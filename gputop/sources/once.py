@@ -59,7 +59,7 @@ class _Reading:
         self._answer_s = answer_s
         self._hello: Hello | None = None
         self._frame: Frame | None = None
-        self._open_since: float | None = None
+        self._listed_since: float | None = None
         self._first_answer: float | None = None
         self.done = False
 
@@ -78,7 +78,7 @@ class _Reading:
             self._hello = record
             judge(record)
         elif isinstance(record, Frame) and self._hello and self._hello.driver.status == "ok":
-            self._take_frame(self._hello, record)
+            self._take_frame(record, self._hello.not_found)
 
     def result(self) -> tuple[Hello, Frame]:
         """The last hello and frame, with devices that never answered marked as such."""
@@ -86,21 +86,19 @@ class _Reading:
         assert self._frame is not None
         for reading in self._frame.devices:
             if reading.status == "pending":
-                give_up(reading, self._frame.boottime_s - (self._open_since or 0.0))
+                give_up(reading, self._frame.boottime_s - (self._listed_since or 0.0))
         return self._hello, self._frame
 
-    def _take_frame(self, hello: Hello, frame: Frame) -> None:
+    def _take_frame(self, frame: Frame, not_found: Sequence[str]) -> None:
         now = frame.boottime_s
-        self._open_since = now if self._open_since is None else self._open_since
-        if not frame.devices:  # they appear one by one; without any there is nothing to return
-            if now - self._open_since >= self._answer_s:
-                raise NoDriver(no_driver(hello.driver))
+        if not frame.devices or not_found:  # still being opened, until the collector gives it up
             return
+        self._listed_since = now if self._listed_since is None else self._listed_since
         self._frame = frame
         waiting = sum(reading.status == "pending" for reading in frame.devices)
         if self._first_answer is None and waiting < len(frame.devices):
             self._first_answer = now
-        if now - self._open_since >= self._answer_s:
+        if now - self._listed_since >= self._answer_s:
             self.done = True
         elif self._first_answer is not None and not waiting:
             windows = 1 if has_rates(frame) else MOST_WINDOWS

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from gputop.errors import NoDriver
 from gputop.model.frame import AnyRecord, Frame, Hello
-from gputop.sources.base import no_driver
 from gputop.sources.deadlines import Deadlines
 from gputop.sources.once import follow, give_up, judge
 from gputop.sources.process import CollectorProcess, collector_command
@@ -50,7 +48,7 @@ class _Watch:
         self._on_record = on_record
         self._hello: Hello | None = None
         self._frame: Frame | None = None
-        self._open_since: float | None = None
+        self._listed_since: float | None = None
         self._settled: float | None = None
         self.done = False
 
@@ -70,16 +68,14 @@ class _Watch:
             judge(record)
         self._on_record(record)
         if isinstance(record, Frame) and self._hello and self._hello.driver.status == "ok":
-            self._take_frame(record, self._hello)
+            self._take_frame(record, self._hello.not_found)
 
-    def _take_frame(self, frame: Frame, hello: Hello) -> None:
-        now = frame.boottime_s
-        self._open_since = now if self._open_since is None else self._open_since
-        overdue = now - self._open_since >= self._answer_s
-        if not frame.devices:
-            if overdue:
-                raise NoDriver(no_driver(hello.driver))
+    def _take_frame(self, frame: Frame, not_found: Sequence[str]) -> None:
+        if not frame.devices or not_found:  # still being opened, until the collector gives it up
             return
+        now = frame.boottime_s
+        self._listed_since = now if self._listed_since is None else self._listed_since
+        overdue = now - self._listed_since >= self._answer_s
         self._frame = frame
         waiting = any(reading.status == "pending" for reading in frame.devices)
         if self._settled is None and (overdue or not waiting):
@@ -88,7 +84,7 @@ class _Watch:
 
     def end(self) -> None:
         """Say of the devices that never answered that they did not."""
-        frame, since = self._frame, self._open_since
+        frame, since = self._frame, self._listed_since
         if frame is None or since is None:
             return
         pending = [reading for reading in frame.devices if reading.status == "pending"]

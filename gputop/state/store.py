@@ -20,6 +20,7 @@ from gputop.model.frame import (
     HostReading,
     Job,
     Process,
+    is_nameless,
 )
 from gputop.model.metrics import CHARTED, OF_INFO, Tier
 from gputop.state.history import History
@@ -175,12 +176,12 @@ class Store:
         missing = {
             state.info.index: state.uuid
             for state in self.devices
-            if not _is_nameless(state.uuid) and state.uuid not in listed
+            if not is_nameless(state.uuid) and state.uuid not in listed
         }
         return {
             info.uuid: missing[info.index]
             for info in hello.devices
-            if _is_nameless(info.uuid) and info.index in missing
+            if is_nameless(info.uuid) and info.index in missing
         }
 
     def _keep_places(self, infos: Sequence[DeviceInfo]) -> None:
@@ -191,7 +192,7 @@ class Store:
             info = self._devices[uuid].info
             if uuid in listed or info.parent is not None:
                 continue
-            if _is_nameless(uuid) and info.index in taken:
+            if is_nameless(uuid) and info.index in taken:
                 self.turned_out[uuid] = taken[info.index]
             else:
                 listed.insert(min(place, len(listed)), uuid)
@@ -291,11 +292,6 @@ class Store:
     def processes(self) -> Sequence[Process]:
         """The newest frame's processes."""
         return self.frame.processes if self.frame else ()
-
-
-def _is_nameless(uuid: str) -> bool:
-    """Whether it stands for a device that has not said who it is."""
-    return uuid.startswith("index:")
 
 
 def _as(known: DeviceState, nameless: DeviceReading) -> DeviceReading:

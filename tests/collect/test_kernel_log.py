@@ -30,17 +30,21 @@ LOST = (
 INFO = DeviceInfo("GPU-1", "X", 0, bus_id="00000000:3B:00.0")
 
 
+def wait_found(log: KernelLog) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not log._found:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
 def read(log: KernelLog) -> list[Event]:
     log.start()
     return wait_read(log)
 
 
 def wait_read(log: KernelLog) -> list[Event]:
-    until = time.monotonic() + PATIENCE_S
-    while not log._found:
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    return log.events([INFO])
+    wait_found(log)
+    return log.events([INFO], all_named=True)
 
 
 def test_the_log_s_xids_become_events_of_their_devices(tmp_path: Path) -> None:
@@ -62,7 +66,7 @@ def test_the_log_s_xids_become_events_of_their_devices(tmp_path: Path) -> None:
         time.clock_gettime(time.CLOCK_BOOTTIME) - first.boottime_s, abs=1
     )
     assert (second.device, second.code) == (None, 48)
-    assert log.events([INFO]) == [], "they are handed out once"
+    assert log.events([INFO], all_named=True) == [], "they are handed out once"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,23 @@ def test_of_a_time_in_which_nobody_listened_only_its_lines_are_told(tmp_path: Pa
     log.look_back(boot_s - 40, boot_s - 10)
     events = wait_read(log)
     assert [event.boottime_s - boot_s for event in events] == pytest.approx([-30, -20], abs=0.5)
-    assert log.events([INFO]) == []
+    assert log.events([INFO], all_named=True) == []
+
+
+def test_one_waits_for_its_device_to_say_where_it_sits(tmp_path: Path) -> None:
+    path = tmp_path / "kmsg"
+    lines = [f"4,1,1000000,-;{LOST}", f"4,2,2000000,-;{LOST.replace(':3b:', ':af:')}"]
+    path.write_text("\n".join(lines) + "\n")
+    log = KernelLog(str(path))
+    log.start()
+    wait_found(log)
+    nameless = DeviceInfo("index:0", "GPU 0", 0)
+    assert log.events([nameless], all_named=False) == []
+    (known,) = log.events([INFO], all_named=False)
+    assert (known.device, known.code) == ("GPU-1", 79)
+    (of_none,) = log.events([INFO], all_named=True)
+    assert (of_none.device, "0000:af:00" in of_none.text) == (None, True)
+    assert log.events([INFO], all_named=True) == []
 
 
 @pytest.mark.parametrize("kind", ["absent", "folder", "empty"])

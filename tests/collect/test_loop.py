@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gputop.collect.backend import Machine
 from gputop.collect.clock import Clock, next_tick
 from gputop.collect.loop import FIND_S, Collector, Ending, Options, clamp_interval
+from gputop.collect.selection import NotFound
 from gputop.collect.writer import Wake, Writer
 from gputop.model.codec import decode
 from gputop.model.commands import ReadSlow, Release, Retake, SetInterval
@@ -356,8 +357,8 @@ def test_an_unknown_device_ends_it() -> None:
         s.next(Frame, lambda f: bool(f.devices))
         assert s.collector.ending is None
         clock.now += FIND_S
-        assert s.join() is Ending.UNKNOWN_DEVICES
-        assert s.collector.unknown_devices == ["9"]
+        assert s.join() is Ending.NOT_FOUND
+        assert s.collector.not_found == NotFound(["9"], [])
 
 
 def test_with_a_reader_that_listens_an_unknown_device_is_an_event() -> None:

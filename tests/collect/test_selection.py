@@ -66,8 +66,17 @@ def test_an_index_whose_device_is_gone_is_looked_up_again() -> None:
 
 def test_what_is_not_there_is_named() -> None:
     selection = Selection(["7", "0", "GPU-zz", "7"])
-    assert selection.unknown(inventory(A)) == ["7", "GPU-zz"]
-    assert selection.unknown(inventory(*(f"GPU-{n}" for n in range(8)))) == ["GPU-zz"]
+    assert selection.not_found(inventory(A)).selectors == ["7", "GPU-zz"]
+    assert selection.not_found(inventory(*(f"GPU-{n}" for n in range(8)))).selectors == ["GPU-zz"]
+
+
+def test_a_device_that_does_not_say_who_it_is_may_be_the_one() -> None:
+    nameless = DeviceInfo("index:1", "GPU 1", 1)
+    found = Selection(["GPU-zz"]).not_found([*inventory(A), nameless])
+    assert found.nameless == [nameless]
+    assert str(found).endswith("called GPU-zz, but not every one says who it is (GPU 1)")
+    by_index = Selection(["7"]).not_found([*inventory(A), nameless])
+    assert str(by_index) == "No device of this machine is called 7"
 
 
 def test_a_device_brings_its_instances_and_an_instance_its_device() -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from gputop.errors import CollectorFailed
 from gputop.model.codec import decode
 from gputop.model.commands import Release, Retake, encode_command
 from gputop.model.frame import Event, Frame, Hello
+from gputop.sources.deadlines import Deadlines
 from gputop.sources.once import read_once
 from tests.builds import compiler
 from tests.collect.streams import Stream
@@ -168,6 +170,30 @@ def test_a_single_reading_waits_for_a_device_that_takes_its_time_to_open(
     hello, frame = read_once([])
     assert [device.index for device in hello.devices] == [0, 1, 2]
     assert [device.status for device in frame.devices] == ["ok", "ok", "ok"]
+
+
+UUID_2 = "GPU-8a7c5e00-1f2d-4b3a-9c00-000000000002"
+
+
+def test_a_device_that_was_asked_for_is_waited_for(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a single reading waits for the answers of what is listed."""
+    monkeypatch.setenv("GPUTOP_DEADLINE_SCALE", "0.25")
+    late_ms = round(1000 * Deadlines.from_environment().answer_s) + 500
+    scenario.set("device.2.call.nvmlDeviceGetUUID.delay_ms", f"{late_ms} times=1")
+    hello, frame = read_once(["--devices", UUID_2])
+    assert [device.uuid for device in hello.devices] == [UUID_2]
+    assert [device.status for device in frame.devices] == ["ok"]
+
+
+def test_a_device_that_was_asked_for_and_never_says_who_it_is(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPUTOP_DEADLINE_SCALE", "0.1")
+    scenario.set("device.2.call.nvmlDeviceGetUUID.hang", "forever")
+    with pytest.raises(CollectorFailed, match=r"not every one says who it is \(GPU 2\)"):
+        read_once(["--devices", UUID_2])
 
 
 def test_a_single_reading_names_a_device_that_never_says_who_it_is(scenario: Scenario) -> None:

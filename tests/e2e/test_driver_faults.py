@@ -322,7 +322,7 @@ def test_devices_that_were_asked_for_and_are_not_there_are_said_so(
 ) -> None:
     terminal = gputop(driver(moving(2)), "--devices", "7", scale=SHORT)
     wait_flat(terminal, "▲ No device of this machine is called 7")
-    wait_flat(terminal, "Of the devices that were asked for, none is here")
+    wait_flat(terminal, "Of the devices that were asked for, none was found")
     assert "lists no device" not in terminal.raw.decode("utf-8", "replace")
     terminal.check_leaves()
 

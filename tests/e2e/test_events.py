@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Driver, moving
 from tests.e2e.program import Run, Start, wait_ended
 from tests.fake_driver import h100s
@@ -82,12 +84,14 @@ def test_a_command_that_fails_is_told_on_the_screen(driver: Driver, gputop: Star
     terminal.wait_for("ended with exit code 1")
 
 
+@pytest.mark.parametrize("late_ms", [0, 2000])
 def test_xids_of_before_the_start_are_listed_as_such(
-    driver: Driver, gputop: Start, run: Run, tmp_path: Path
+    driver: Driver, gputop: Start, run: Run, tmp_path: Path, late_ms: int
 ) -> None:
+    """Also of a device that is late to say who it is, and stands there without a name till then."""
     log = tmp_path / "kmsg"
-    bus = "0000:00:00"
-    scenario = driver({**HEALTHY, "device.1.pci_bus_id": f"0000{bus.replace(':00:', ':3B:')}.0"})
+    late = {"device.1.call.nvmlDeviceGetUUID.delay_ms": f"{late_ms} times=1"}
+    scenario = driver({**HEALTHY, **late, "device.1.pci_bus_id": "00000000:3B:00.0"})
     log.write_text("4,1,1000000,-;NVRM: Xid (PCI:0000:3b:00): 95, pid=1, \x1b[31mUncontained\n")
     env = {"GPUTOP_KERNEL_LOG": str(log)}
     program = run(scenario, "check", "--wait", "0.5", "--format", "json", env=env)

@@ -274,6 +274,25 @@ def test_what_cannot_be_done_is_one_sentence(driver: Driver, run: Run, folder: P
     assert not (folder / "elsewhere").exists()
 
 
+def test_a_device_that_is_not_there_is_not_missed_in_silence(
+    driver: Driver, run: Run, folder: Path
+) -> None:
+    scenario = driver(moving(1))
+    for devices, seconds, code, words, is_kept in (
+        ("7", "60", 2, "No device of this machine is called 7", False),
+        ("7", "0.5", 0, "Asked for and not found: 7", True),
+        ("0,7", "0.5", 0, "Asked for and not found: 7", True),
+    ):
+        path = folder / f"{devices}-{seconds}.ndjson"
+        program = run(
+            scenario, "record", "--devices", devices, "--duration", seconds, "-o", path.name
+        )
+        assert program.end() == code
+        assert words in program.errors
+        assert program.errors.count("\n") == 1
+        assert path.exists() == is_kept
+
+
 def test_a_broken_file_is_named_with_its_line(gputop: Start, folder: Path) -> None:
     (folder / "broken.ndjson").write_text("once upon a time\n")
     terminal = gputop(None, "replay", "broken.ndjson", interval="")

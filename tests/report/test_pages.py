@@ -34,6 +34,7 @@ def evil() -> Report:
     records = [job(0, 3), hello()]
     records[0].name = EVIL
     records[1].host.hostname = EVIL
+    records[1].not_found = [EVIL]
     records[1].devices[0].name = EVIL
     for at in range(4):
         held = uses(1, 8, 0.5, True)
@@ -85,6 +86,16 @@ def test_a_chart_shows_gaps_and_keeps_what_it_sums_up():
     assert spark(chart, 6) == "▁█  ▄▄"
     assert squeeze(chart, 3) == [0.5, None, 0.5]
     assert squeeze(Chart(1.0, "peak", [0.0, 1.0, None, None, 0.5, 0.2], 1.0), 3) == [1, None, 0.5]
+
+
+def test_devices_that_were_asked_for_in_vain_are_named():
+    record = hello()
+    record.not_found = ["7", "GPU-x"]
+    page = text_page.render(report_of(job(0, 2), record, frame(0, reading(0)), frame(1)))
+    assert "Asked for and not found: 7, GPU-x." in page
+    record.devices.clear()
+    page = text_page.render(report_of(job(0, 2), record, frame(0), frame(1)))
+    assert "None of the devices that were asked for was found: 7, GPU-x." in page
 
 
 def test_no_driver_is_one_sentence_and_a_time():

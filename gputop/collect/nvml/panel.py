@@ -21,7 +21,14 @@ from gputop.collect.nvml.reader import settle
 from gputop.collect.nvml.troubles import DOES_NOT_ANSWER, OPENING
 from gputop.collect.nvml.values import Result
 from gputop.collect.nvml.visibility import Visibility
-from gputop.model.frame import DeviceInfo, DeviceReading, DeviceStatus, DeviceUse, SampleSpan
+from gputop.model.frame import (
+    NAMELESS,
+    DeviceInfo,
+    DeviceReading,
+    DeviceStatus,
+    DeviceUse,
+    SampleSpan,
+)
 
 MOST_SPANS = 600
 """Spans kept for a frame that never comes; older ones go."""
@@ -54,7 +61,7 @@ class Panel:
         self._visibility = visibility
         self._index = index
         self._known = False
-        self._board = Board(DeviceInfo(uuid=f"index:{index}", name=f"GPU {index}", index=index))
+        self._board = Board(DeviceInfo(uuid=f"{NAMELESS}{index}", name=f"GPU {index}", index=index))
         self._instances: tuple[Instance, ...] = ()
         self._boards: list[Board] = []
         self._status: DeviceStatus = "pending"

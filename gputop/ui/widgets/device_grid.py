@@ -119,7 +119,7 @@ class DeviceGrid(LineWidget, can_focus=True):
         words = {"starting": "Opening the NVIDIA driver" + ellipsis,
                  "ok": "Opening the GPUs" + ellipsis}  # fmt: skip
         if driver.status == "ok" and self.gputop.trouble:
-            words["ok"] = "Of the devices that were asked for, none is here."
+            words["ok"] = "Of the devices that were asked for, none was found."
         said = [driver.message or words.get(driver.status, ""), driver.remedy]
         roles = ["strong" if driver.status in {"starting", "ok"} else "warning", "text"]
         strips = [blank(width, palette)]
