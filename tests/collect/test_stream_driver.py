@@ -179,7 +179,7 @@ def test_a_device_that_was_asked_for_is_waited_for(
     scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than a single reading waits for the answers of what is listed."""
-    monkeypatch.setenv("GPUTOP_DEADLINE_SCALE", "0.25")
+    monkeypatch.setenv("GPUTOP_DEADLINE_SCALE", "1")
     late_ms = round(1000 * Deadlines.from_environment().answer_s) + 500
     scenario.set("device.2.call.nvmlDeviceGetUUID.delay_ms", f"{late_ms} times=1")
     hello, frame = read_once(["--devices", UUID_2])

@@ -17,7 +17,7 @@ from gputop.errors import GputopError
 from gputop.model.frame import AnyRecord, Frame, Hello
 from gputop.recording import Ending, read
 from tests.demo_records import demo_records
-from tests.e2e.conftest import Driver, moving
+from tests.e2e.conftest import SCALE, Driver, moving
 from tests.e2e.faults import SHORT
 from tests.e2e.program import CHECKOUT, PATIENCE_S, Run, Start, command_line
 from tests.ui.replay import recorded
@@ -278,15 +278,17 @@ def test_a_device_that_is_not_there_is_not_missed_in_silence(
     driver: Driver, run: Run, folder: Path
 ) -> None:
     scenario = driver(moving(1))
-    for devices, seconds, code, words, is_kept in (
-        ("7", "60", 2, "No device of this machine is called 7", False),
-        ("7", "0.5", 0, "Asked for and not found: 7", True),
-        ("0,7", "0.5", 0, "Asked for and not found: 7", True),
+    patient = 4.0  # it ends by its duration, long before the device would be given up
+    for devices, seconds, scale, code, words, is_kept in (
+        ("7", "60", SCALE, 2, "No device of this machine is called 7", False),
+        ("7", "0.3", patient, 0, "Asked for and not found: 7", True),
+        ("0,7", "0.3", patient, 0, "Asked for and not found: 7", True),
     ):
         path = folder / f"{devices}-{seconds}.ndjson"
         program = run(
-            scenario, "record", "--devices", devices, "--duration", seconds, "-o", path.name
-        )
+            scenario, "record", "--devices", devices, "--duration", seconds, "--interval", "0.1",
+            "-o", path.name, scale=scale,
+        )  # fmt: skip
         assert program.end() == code
         assert words in program.errors
         assert program.errors.count("\n") == 1
