@@ -6,7 +6,7 @@ import gc
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
@@ -21,7 +21,6 @@ from gputop.model.commands import Command, ReadSlow, Release, Retake, SetInterva
 from gputop.model.frame import (
     SCHEMA_VERSION,
     Cost,
-    DeviceInfo,
     DriverInfo,
     DriverStatus,
     Event,
@@ -126,8 +125,8 @@ class Collector:
         self._ending: Ending | None = None
         self._answers = Answers(DriverInfo())
         self._told = b""
-        self._sought = self._selection.not_found([])
-        self._not_found = NotFound()
+        self._sought = self._not_found = NotFound()
+        """What means no device so far, and what of it was given up."""
         self._ticks = self._frames = self._events = 0
         self._counted = options.counted
         self._parent = os.getppid()
@@ -135,7 +134,6 @@ class Collector:
         self._inventory: list[str] = []
         self._inventory_since: float | None = None
         self._found_all = False
-        self._seeking = False
         self._sent = self._progress()
         self._watching_since = 0.0
 
@@ -265,7 +263,7 @@ class Collector:
         if (past := self._machine.past) is not None:
             if answers.unheard is not None:
                 past.look_back(*answers.unheard)
-            named = self._found_all and not _may_be_named(answers.inventory, answers)
+            named = self._found_all and not _may_be_named(answers)
             known = past.events(answers.inventory, named)
             answers.events = [*known, *answers.events]
         self._answers = self._selection.apply(answers)
@@ -305,10 +303,11 @@ class Collector:
         event says so, without one it is the end (False).
         """
         self._sought = sought = self._selection.not_found(answers.inventory)
-        self._seeking = not set(sought.selectors) <= set(self._not_found.selectors)
-        if not self._seeking or not self._has_settled() or _may_be_named(sought.nameless, answers):
+        if not self._is_seeking() or not self._has_settled():
             return True
-        self._seeking, self._not_found = False, sought
+        if sought.nameless and _may_be_named(answers):
+            return True
+        self._not_found = sought
         if not self._options.control:
             self.leave(Ending.NOT_FOUND)
             return False
@@ -316,6 +315,9 @@ class Collector:
         utc, boottime = self._clock.utc(), self._clock.boottime()
         self._send_event(Event(self._session, 0, utc, boottime, "log", text=text))
         return True
+
+    def _is_seeking(self) -> bool:
+        return not set(self._sought.selectors) <= set(self._not_found.selectors)
 
     def _send(self, kind: Kind, line: bytes) -> None:
         self._writer.put(kind, line)
@@ -344,7 +346,7 @@ class Collector:
             boottime_s=0.0,
             simulated=self._machine.simulated,
             with_args=self._options.with_args,
-            not_found=list(self._sought.selectors),
+            not_found=list(self._sought.selectors) if self.driver.status == "ok" else [],
         )
         if (told := encode(hello)) == self._told:
             return
@@ -400,7 +402,7 @@ class Collector:
         readings = self._answers.readings
         answered = sum(reading.status != "pending" for reading in readings)
         waiting = answered < len(readings)
-        finding = self.driver.status == "ok" and (self._seeking or not self._found_all)
+        finding = self.driver.status == "ok" and (self._is_seeking() or not self._found_all)
         return Progress(self.driver.status, waiting or finding, answered)
 
     def _watch(self) -> None:
@@ -415,10 +417,9 @@ class Collector:
         return IMPATIENT_STEP_S if impatient else PATIENT_STEP_S
 
 
-def _may_be_named(infos: Iterable[DeviceInfo], answers: Answers) -> bool:
-    """Whether one of these devices may yet say who it is: it was asked, and has time left."""
-    nameless = {info.uuid for info in infos if is_nameless(info.uuid)}
-    return any(r.uuid in nameless and r.status == "pending" for r in answers.readings)
+def _may_be_named(answers: Answers) -> bool:
+    """Whether a device may yet say who it is: it was asked, and has time left."""
+    return any(r.status == "pending" and is_nameless(r.uuid) for r in answers.readings)
 
 
 def clamp_interval(seconds: float) -> float:

@@ -328,7 +328,9 @@ class Hello(Record, tag="hello"):
     simulated: bool = False
     with_args: bool = False
     not_found: list[str] = []
-    """What was asked for with ``--devices`` and is no device of the machine, or none yet."""
+    """What was asked for with ``--devices`` and is no device of the machine, or none yet; told
+    while the driver works.
+    """
 
 
 class Frame(Record, tag="frame"):

@@ -293,6 +293,12 @@ def test_a_device_that_is_not_there_is_not_missed_in_silence(
         assert words in program.errors
         assert program.errors.count("\n") == 1
         assert path.exists() == is_kept
+    nobody_looked = run(
+        {"LD_LIBRARY_PATH": "/nowhere"}, "record", "--devices", "0", "--duration", "0.3",
+        "--interval", "0.1", "-o", "none.ndjson",
+    )  # fmt: skip
+    assert nobody_looked.end() == 0
+    assert nobody_looked.errors == ""
 
 
 def test_a_broken_file_is_named_with_its_line(gputop: Start, folder: Path) -> None:
